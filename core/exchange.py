@@ -1,0 +1,266 @@
+# One exchange, told from its first step to its last: lease, look, send, judge, save, settle.
+#
+# It is a generator. Each `yield` hands out a step and is sent (reply, now) once the driver has reported; anything
+# may have been asked of the session meanwhile, so whatever matters is looked at again behind each `yield`. Only one exchange
+# is alive at a time; protocol.py sees to that.
+#
+# What follows from an outcome:
+#   granted              the pair becomes the current one; with a store, not before it is durable (invariant 8)
+#   refused              a refresh: the session is over. Anything else: an error, and the session stays as it was
+#   protocol violation   an error; the tokens stay. A refresh cools down and presents the same token, with the same
+#                        request id, when it is asked for again
+#   ambiguous            once at once again, while a grace window may be open; from then on like the next line
+#   not sent, temporary  again after a backoff, as long as somebody waits and has time; else an error and a cool-down
+
+from . import errors, events, steps, verdicts
+from .calls import LOAD, REFRESH, VERIFY
+from .states import ACTIVE, LIFETIME_PASSED, PAIR_RECEIVED, REFRESH_REFUSED, STATE_ADOPTED
+from .verdicts import Verdict
+
+__all__ = ["Exchange"]
+
+SHORTEST_TIMEOUT = 0.1  # seconds; an attempt that begins just before the deadline still gets this long
+
+
+class Exchange:
+    """Works off one call. `run(now)` is the generator; whatever happens in it, the call is settled at its end."""
+
+    def __init__(self, session: "Session", dialect: "SpatiumDialect", call: "Call", stored: bool) -> None:
+        self.session = session
+        self.policy = session.policy
+        self.dialect = dialect
+        self.call = call
+        self.stored = stored
+        self.retried_at_once = False
+
+    def run(self, now: "Instant") -> "Steps[None]":
+        """Tell the story."""
+        try:
+            if self.call.kind == LOAD:
+                reply, now = yield steps.LoadState(self.session.token_id)
+                self.call.settle(self._look(reply, now))
+            elif self.stored and self.call.kind != VERIFY:
+                yield from self._obtain_under_lease(now)
+            else:
+                yield from self._obtain(now)
+        finally:
+            if not self.call.settled:  # invariant 7, also if the exchange is disowned or our own code fails
+                self.call.settle(abandoned())
+
+    def _obtain_under_lease(self, now: "Instant") -> "Steps[None]":
+        """Do the exchange while no other process can (invariant 1), unless one of them has already done it."""
+        # A lease outlives what it is for: an exchange begins its last attempt within the deadline.
+        ttl = self.policy.deadline + 2 * self.policy.attempt_timeout
+        reply, now = yield steps.AcquireLease(self.session.token_id, ttl)
+        error = self._look(reply, now)
+        if error is None:
+            yield from self._obtain(now)
+        else:
+            verdict = Verdict(steps.NOT_SENT, error.message)
+            self.session.failures += 1
+            self._give_up(verdict, self._delay(verdict), now)
+        if not isinstance(reply, steps.SendFailure):
+            yield steps.ReleaseLease(self.session.token_id)
+
+    def _look(self, reply: "dict[str, object] | steps.SendFailure | None", now: "Instant") -> "TenureError | None":
+        """Adopt what the store holds, if it is newer; return an error if the store gave nothing usable."""
+        if isinstance(reply, steps.SendFailure):
+            return errors.RefreshError(f"the store or its lease is not to be had: {reply.reason}", retry_after=0)
+        try:
+            if reply is not None:
+                self.session.adopt(reply, STATE_ADOPTED, now)
+        except errors.SnapshotError as problem:
+            return problem
+        return None
+
+    def _obtain(self, now: "Instant") -> "Steps[None]":
+        """Get what the call asks for: a pair or a security token."""
+        give_up_at = now.monotonic + self.policy.deadline
+        if self.call.kind == REFRESH:
+            if self._needs_no_request(now):
+                return
+            wait = self.session.not_before - now.monotonic
+            if wait >= self.policy.deadline:
+                self._give_up(Verdict(verdicts.TEMPORARY, "it is too early for another attempt"), wait, now)
+                return
+            if wait > 0:
+                _, now = yield steps.Sleep(wait)
+        while not self.call.settled:
+            now = yield from self._obtain_once(give_up_at, now)
+
+    def _obtain_once(self, give_up_at: float, now: "Instant") -> "Steps[Instant]":
+        """Send one request, as often as it takes, and do what its verdict asks for."""
+        call = self.call
+        request_id = self._request_id()
+        verdict, since, now = yield from self._send_until_verdict(request_id, give_up_at, now)
+        if verdict.kind == verdicts.REFUSED:
+            self._settle_refused(verdict, now)
+        elif verdict.kind != verdicts.GRANTED:
+            self._give_up(verdict, verdict.retry_after or 0.0, now)
+        elif call.kind == VERIFY:
+            call.settle(value=verdict.granted)
+        else:
+            now = yield from self._take_over(verdict.granted, since, now)
+            # A replayed answer may be old, and its permission token dead by now; its refresh token is as good as any:
+            # go on with that.
+            if not (verdict.replayed and self.session.is_dead(now)) or now.monotonic >= give_up_at:
+                call.settle()
+        return now
+
+    def _send_until_verdict(
+        self, request_id: str, give_up_at: float, now: "Instant"
+    ) -> "Steps[tuple[Verdict, Instant, Instant]]":
+        """Send one and the same request until there is a verdict, or no point or no time in going on.
+
+        Returns:
+            The verdict; the instant from which the lifetimes in it count; now.
+        """
+        session = self.session
+        refreshing = self.call.kind == REFRESH
+        request = self._request(request_id)
+        replaying = refreshing and session.ambiguous
+        since = now
+        while True:
+            was_ambiguous = session.ambiguous
+            if refreshing:
+                session.ambiguous = True  # until the answer says otherwise
+            timeout = min(self.policy.attempt_timeout, give_up_at - now.monotonic)
+            reply, now = yield steps.SendRequest(request, max(timeout, SHORTEST_TIMEOUT))
+            verdict = self._judge(reply, request_id, since.wall, replaying)
+            if refreshing and not may_have_been_acted_on(verdict):
+                session.ambiguous = was_ambiguous
+            if verdict.kind in (verdicts.GRANTED, verdicts.REFUSED):
+                return verdict, since, now
+            session.failures += 1
+            delay = self._delay(verdict)
+            if not self._goes_on(verdict, delay, give_up_at, now):
+                verdict.retry_after = delay
+                return verdict, since, now
+            if verdict.kind == steps.AMBIGUOUS:
+                # From now on an answer may be the one to an earlier sending: its lifetimes count from the first.
+                replaying = True
+                delay = delay if self.retried_at_once else 0.0
+                self.retried_at_once = True
+            self._record_failure(verdict, delay, now)
+            _, now = yield steps.Sleep(delay)
+            since = since if replaying else now
+
+    def _take_over(self, grant: "Grant", since: "Instant", now: "Instant") -> "Steps[Instant]":
+        """Make the granted pair the current one; with a store, save it first."""
+        pair = self.session.next_pair(grant, since)
+        if self.stored:
+            reply, now = yield steps.SaveState(self.session.token_id, self.session.to_snapshot(pair))
+            if isinstance(reply, steps.SendFailure):  # still the only pair that works: better in memory than lost
+                self._record_failure(Verdict(steps.NOT_SENT, f"could not save: {reply.reason}"), None, now)
+        happened = events.TokenRotated if self.call.kind == REFRESH else events.SessionEstablished
+        self.session.install(PAIR_RECEIVED, pair, happened, now)
+        return now
+
+    # Decisions
+
+    def _needs_no_request(self, now: "Instant") -> bool:
+        """Settle a refresh that needs no request; things may have changed while it waited for its turn."""
+        session = self.session
+        if session.pair is None or session.state != ACTIVE:
+            self.call.settle(session.lack_of_tokens())
+        elif self.call.generation != session.generation:
+            self.call.settle()  # somebody else got a newer pair
+        elif session.pair.is_over(now):
+            session.expire(LIFETIME_PASSED, "the lifetime of its refresh token has passed", now)
+            self.call.settle(session.lack_of_tokens())
+        return self.call.settled
+
+    def _judge(self, reply: "Response | steps.SendFailure", request_id: str, wall: int, replaying: bool) -> Verdict:
+        if isinstance(reply, steps.SendFailure):
+            # The unknown may have been sent: only a driver that is sure says NOT_SENT.
+            return Verdict(steps.NOT_SENT if reply.kind == steps.NOT_SENT else steps.AMBIGUOUS, reply.reason)
+        if self.call.kind == VERIFY:
+            return self.dialect.read_security_token(reply, request_id, wall)
+        return self.dialect.read_grant(reply, request_id, wall, replaying)
+
+    def _goes_on(self, verdict: Verdict, delay: float, give_up_at: float, now: "Instant") -> bool:
+        """Try again within this exchange?"""
+        if verdict.kind == verdicts.VIOLATION:
+            return False
+        if verdict.kind == steps.AMBIGUOUS and not self.retried_at_once:
+            return True
+        if not self.call.urgent and self.session.is_usable(now):
+            return False  # nobody waits, since the current token works
+        return now.monotonic + delay < give_up_at
+
+    def _delay(self, verdict: Verdict) -> float:
+        """Return the seconds until the next attempt: backoff, or what the service asked for if that is longer."""
+        backoff = self.policy.backoff(self.session.failures, self.session.chance())
+        return max(backoff, min(verdict.retry_after or 0.0, self.policy.retry_after_cap))
+
+    def _settle_refused(self, verdict: Verdict, now: "Instant") -> None:
+        if self.call.kind == REFRESH:
+            self.session.expire(REFRESH_REFUSED, verdict.reason, now)
+            self.call.settle(self.session.lack_of_tokens(verdict.status))
+        else:
+            text = f"could not {self.call.kind}: {verdict.reason}. What was presented is wrong, spent or not enough"
+            self.call.settle(errors.RefusedError(text, status=verdict.status))
+
+    def _give_up(self, verdict: Verdict, delay: float, now: "Instant") -> None:
+        """Settle without a grant and without ending the session; a refresh may begin again after `delay` seconds."""
+        self._record_failure(verdict, delay, now)
+        kind: type[TenureError] = errors.EstablishError
+        if self.call.kind == REFRESH:
+            kind = errors.RefreshError
+            self.session.cool_down(delay, now)
+        if verdict.kind == verdicts.VIOLATION:
+            kind = errors.ProtocolViolationError
+        text = f"could not {self.call.kind}: {verdict.reason}"
+        unknown = may_have_been_acted_on(verdict)
+        self.call.settle(kind(text, retry_after=delay, status=verdict.status, ambiguous=unknown))
+
+    def _record_failure(self, verdict: Verdict, delay: "float | None", now: "Instant") -> None:
+        token_id = self.session.token_id
+        self.session.record(events.AttemptFailed(token_id, now, verdict.reason, delay, verdict.status))
+
+    def _request_id(self) -> str:
+        # Invariant 2: a refresh token has one request id for life; any other call draws one for all its attempts.
+        if self.call.kind == REFRESH and self.session.pair is not None:
+            return self.session.pair.request_id
+        return self.session.new_request_id()
+
+    def _request(self, request_id: str) -> "Request":
+        session = self.session
+        if self.call.make_request is not None:
+            return self.call.make_request(request_id)
+        assert session.pair is not None
+        refresh_token = session.pair.grant.refresh_token
+        return self.dialect.refresh(session.url, session.token_id, session.permissions, refresh_token, request_id)
+
+
+def may_have_been_acted_on(verdict: Verdict) -> bool:
+    """Return True if this outcome leaves it open whether the server has acted on the request.
+
+    A 5xx may come from a gateway that lost its backend, and a body that makes no sense may have been a pair once.
+    """
+    if verdict.kind == verdicts.TEMPORARY:
+        return verdict.status is not None and verdict.status >= 500
+    return verdict.kind in (steps.AMBIGUOUS, verdicts.VIOLATION)
+
+
+def abandoned() -> "TenureError":
+    """Return the error of a call whose exchange was cut off by something else than its outcome."""
+    text = "the exchange was cut off before its outcome was known: ask again"
+    return errors.AttemptError(text, retry_after=0, ambiguous=True)
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import Any, TypeVar
+
+    from .calls import Call
+    from .dialects.spatium import SpatiumDialect
+    from .errors import TenureError
+    from .session import Session
+    from .steps import Instant, Request, Response
+    from .tokens import Grant
+
+    Step = steps.SendRequest | steps.Sleep | steps.LoadState | steps.AcquireLease | steps.SaveState | steps.ReleaseLease
+    Outcome = TypeVar("Outcome")
+    Steps = Generator[Step, tuple[Any, Instant], Outcome]

@@ -1,0 +1,167 @@
+# What is held of one session: its state, its pair of tokens, and what may be handed out right now.
+#
+# Every change of state goes through `install` and `expire` and so through the tables in states.py. This file sends
+# nothing and waits for nothing: exchange.py decides what to ask of the service, and tells this file what came of it.
+
+from . import errors, events
+from .snapshot import read_snapshot, write_snapshot
+from .states import ACTIVE, SESSION_TABLE, UNESTABLISHED, next_state
+from .steps import Instant
+from .tokens import NOTHING_READY, TokenPair
+
+__all__ = ["Session"]
+
+MAX_EVENTS = 64  # kept for a driver that never takes them; the oldest go first
+NEVER = float("-inf")
+
+
+class Session:
+    """The holdings of one authorization session. For the protocol only; its arguments have been checked."""
+
+    def __init__(
+        self,
+        url: str,
+        token_id: str,
+        permissions: "tuple[str, ...]",
+        policy: "Policy",
+        random_bytes: "Callable[[int], bytes]",
+    ) -> None:
+        self.url = url
+        self.token_id = token_id
+        self.permissions = permissions
+        self.policy = policy
+        self.random_bytes = random_bytes
+        self.state = UNESTABLISHED
+        self.pair: TokenPair | None = None
+        self.ready = NOTHING_READY
+        self.invalidated = False  # a resource server refused the current permission token
+        self.ambiguous = False  # the current refresh token was presented, and what became of that is not known
+        self.expiry = ("its refresh token has expired", False)  # why it is over; was that after an ambiguous outcome?
+        self.failures = 0  # in a row
+        self.not_before = NEVER  # monotonic; no refresh is sent earlier (cool-down)
+        self.busy = False  # calls are waiting or being worked off
+        self.latest = Instant(0, 0)
+        self.events: list[events.Event] = []
+
+    @property
+    def generation(self) -> int:
+        """How many pairs this session has had."""
+        return 0 if self.pair is None else self.pair.generation
+
+    def is_dead(self, now: Instant) -> bool:
+        """Return True if there is no permission token, or if either clock says that it is too old."""
+        return self.pair is None or self.pair.is_dead(now)
+
+    def is_usable(self, now: Instant) -> bool:
+        """Return True if the current permission token may be handed out, fresh or stale."""
+        return not self.invalidated and not self.is_dead(now)
+
+    def is_due(self, now: Instant) -> bool:
+        """Return True if the current token still works and it is time to begin an early refresh."""
+        if self.pair is None or self.state != ACTIVE or self.busy:
+            return False
+        return self.pair.is_stale(now) and now.monotonic >= self.not_before
+
+    def seconds_until_due(self, now: Instant) -> "float | None":
+        """Return after how many seconds a refresh is wanted, whoever asks or not; None if none can help."""
+        if self.pair is None or self.state != ACTIVE:
+            return None
+        due_at = now.monotonic
+        if self.is_usable(now) and not self.pair.is_stale(now):
+            due_at = self.pair.since.monotonic + min(self.pair.stale_after, self.pair.dead_after)
+        return max(due_at, self.not_before) - now.monotonic
+
+    def next_pair(self, grant: "Grant", since: Instant) -> TokenPair:
+        """Return the pair that `grant` makes, counted from `since`; it is not the current one yet."""
+        lifetime = grant.permission_lifetime
+        stale_after = self.policy.stale_after(lifetime, self.chance())
+        dead_after = self.policy.dead_after(lifetime)
+        return TokenPair(grant, since, stale_after, dead_after, self.new_request_id(), self.generation + 1)
+
+    def install(self, event: str, pair: TokenPair, happened: "type[events.Event]", now: Instant) -> None:
+        """Make `pair` the current one."""
+        self.state = next_state(SESSION_TABLE, self.state, event)
+        self.pair = pair
+        self.invalidated = self.ambiguous = False
+        self.failures = 0
+        self.not_before = NEVER
+        self.record(happened(self.token_id, now))
+        self.publish(now)
+
+    def expire(self, event: str, reason: str, now: Instant) -> None:
+        """Take note that the refresh token is of no use any more."""
+        self.state = next_state(SESSION_TABLE, self.state, event)
+        self.expiry = (reason, self.ambiguous)
+        self.record(events.SessionExpired(self.token_id, now, reason, self.ambiguous))
+
+    def cool_down(self, delay: float, now: Instant) -> None:
+        """Let no refresh begin for `delay` seconds."""
+        self.not_before = now.monotonic + delay
+
+    def publish(self, now: Instant) -> None:
+        """Work out anew what may be handed out without asking. Every change of what that depends on ends here."""
+        pair = self.pair
+        if pair is None or self.invalidated:
+            self.ready = NOTHING_READY
+            return
+        until = pair.dead_after
+        if self.state == ACTIVE and not self.busy:  # nothing is under way: somebody has to ask at the right time
+            due = self.not_before - pair.since.monotonic if pair.is_stale(now) else pair.stale_after
+            until = min(until, max(due, 0.0))
+        self.ready = pair.ready_for(until)
+
+    def lack_of_tokens(self, status: "int | None" = None) -> "errors.TenureError":
+        """Return the error for whoever wants a token where no refresh can bring one."""
+        if self.state == UNESTABLISHED:
+            return errors.NotEstablishedError(
+                "the session is not established: call establish() or establish_by_key() first"
+            )
+        reason, ambiguous = self.expiry
+        lost = "; an earlier refresh was cut off, so its answer may have been lost" if ambiguous else ""
+        text = f"the session is over: {reason}{lost}. Establish it anew"
+        return errors.SessionExpiredError(text, status=status, ambiguous=ambiguous)
+
+    def to_snapshot(self, pair: "TokenPair | None" = None) -> "dict[str, object]":
+        """Return the session as a dict, as it is or as it will be with `pair`."""
+        if pair is not None:
+            return write_snapshot(self.url, self.token_id, self.permissions, ACTIVE, pair, False)
+        return write_snapshot(self.url, self.token_id, self.permissions, self.state, self.pair, self.ambiguous)
+
+    def adopt(self, state: "dict[str, object]", event: str, now: Instant) -> None:
+        """Take over the pair of a stored state if it is newer than ours.
+
+        Raises:
+            SnapshotError: the state is damaged, or not this session's.
+        """
+        saved = read_snapshot(state, now)
+        if saved.url != self.url or saved.token_id != self.token_id:
+            raise errors.SnapshotError("the store holds another session's state under this session's key")
+        if saved.pair is not None and saved.pair.generation > self.generation:
+            self.install(event, saved.pair, events.StateAdopted, now)
+            self.ambiguous = saved.ambiguous
+
+    def record(self, event: events.Event) -> None:
+        """Keep an event for the driver to take."""
+        self.events.append(event)
+        if len(self.events) > MAX_EVENTS:
+            self.events.pop(0)
+
+    def chance(self) -> float:
+        """Return a random number in [0, 1)."""
+        return int.from_bytes(self.random_bytes(3), "big") / 0x1000000
+
+    def new_request_id(self) -> str:
+        """Return a random UUID (RFC 9562, version 4)."""
+        raw = bytearray(self.random_bytes(16))
+        raw[6] = raw[6] & 0x0F | 0x40
+        raw[8] = raw[8] & 0x3F | 0x80
+        digits = "".join([f"{byte:02x}" for byte in raw])
+        return "-".join([digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]])
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .policy import Policy
+    from .tokens import Grant

@@ -1,0 +1,130 @@
+# A session as a dict that JSON can hold, and back. The dict holds both tokens: whoever stores it keeps a secret.
+#
+# A monotonic reading means nothing in another process, so only the wall reading is saved. What the monotonic clock
+# could say is therefore rebuilt from the wall clock, and with care: see `_revive`.
+
+from .checks import check_list, check_text, is_header_safe
+from .errors import SnapshotError, UsageError
+from .steps import Instant
+from .tokens import Grant, TokenPair
+
+__all__ = ["FORMAT", "VERSION", "write_snapshot", "read_snapshot"]
+
+FORMAT = "tenure session"
+VERSION = 1
+
+
+def write_snapshot(
+    url: str,
+    token_id: str,
+    permissions: "tuple[str, ...]",
+    state: str,
+    pair: "TokenPair | None",
+    ambiguous: bool,
+) -> "dict[str, object]":
+    """Return the session as a dict of strings, numbers, booleans, lists and dicts."""
+    saved: dict[str, object] | None = None
+    if pair is not None:
+        saved = {
+            "permission_token": pair.grant.permission_token,
+            "permission_lifetime": pair.grant.permission_lifetime,
+            "refresh_token": pair.grant.refresh_token,
+            "refresh_lifetime": pair.grant.refresh_lifetime,
+            "since": pair.since.wall,
+            "stale_after": pair.stale_after,
+            "dead_after": pair.dead_after,
+            "request_id": pair.request_id,
+            "generation": pair.generation,
+        }
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "url": url,
+        "token_id": token_id,
+        "permissions": list(permissions),
+        "state": state,
+        "ambiguous": ambiguous,
+        "pair": saved,
+    }
+
+
+def read_snapshot(snapshot: object, now: "Instant") -> "Saved":
+    """Return what `write_snapshot` was given.
+
+    Raises:
+        SnapshotError: it is not a snapshot of ours, is from a newer version, or is damaged.
+    """
+    if not isinstance(snapshot, dict) or snapshot.get("format") != FORMAT:
+        raise SnapshotError("this is not a snapshot of a tenure session")
+    version = snapshot.get("version")
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise SnapshotError("the snapshot is damaged: version is not a number from 1 up")
+    if version > VERSION:
+        raise SnapshotError(
+            f"the snapshot is of version {version} and this library reads up to version {VERSION}: upgrade tenure"
+        )
+    try:
+        return Saved(snapshot, now)
+    except UsageError as problem:
+        raise SnapshotError(f"the snapshot is damaged: {problem.message}") from None
+
+
+class Saved:
+    """The fields of a snapshot, checked."""
+
+    __slots__ = ("url", "token_id", "permissions", "state", "ambiguous", "pair")
+
+    def __init__(self, snapshot: "dict[str, object]", now: Instant) -> None:
+        self.url = check_text("url", snapshot.get("url"))
+        self.token_id = check_text("token_id", snapshot.get("token_id"))
+        self.permissions = check_list("permissions", snapshot.get("permissions"))
+        self.state = check_text("state", snapshot.get("state"))
+        self.ambiguous = snapshot.get("ambiguous") is True
+        pair = snapshot.get("pair")
+        self.pair: TokenPair | None = None if pair is None else _revive(pair, now)
+        if self.state not in ("unestablished", "active", "expired"):
+            raise UsageError("state is none of unestablished, active, expired")
+        if self.pair is None if self.state == "active" else self.pair and self.state == "unestablished":
+            raise UsageError("state and pair do not fit together")
+
+
+def _revive(pair: object, now: Instant) -> TokenPair:
+    """Rebuild a pair, believing the wall clock only as far as it does no harm."""
+    if not isinstance(pair, dict):
+        raise UsageError("pair must be an object")
+    grant = Grant(
+        _token(pair, "permission_token"),
+        _number(pair, "permission_lifetime"),
+        _token(pair, "refresh_token"),
+        _number(pair, "refresh_lifetime"),
+    )
+    since_wall = _number(pair, "since")
+    dead_after = _number(pair, "dead_after")
+    elapsed = now.wall - since_wall
+    # A wall clock that ran backwards cannot say how old the token is: take it as dead. And at most the permission
+    # token's lifetime is taken as having passed on the monotonic clock: that the refresh token is over needs the word
+    # of two clocks, and after a restart there is only one witness so far.
+    passed = dead_after if elapsed < 0 else min(elapsed, dead_after)
+    return TokenPair(
+        grant,
+        Instant(now.monotonic - passed, since_wall),
+        _number(pair, "stale_after"),
+        dead_after,
+        _token(pair, "request_id"),
+        int(_number(pair, "generation")),
+    )
+
+
+def _token(pair: "dict[str, object]", name: str) -> str:
+    text = check_text(name, pair.get(name))
+    if not is_header_safe(text):
+        raise UsageError(f"{name} holds spaces or characters unfit for a header")
+    return text
+
+
+def _number(pair: "dict[str, object]", name: str) -> float:
+    """Return a number from 0 up; `not (…)` also catches NaN."""
+    value = pair.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e15:
+        raise UsageError(f"{name} must be a number from 0 up")
+    return value

@@ -1,0 +1,123 @@
+# What the drivers have in common: making a session, and what needs no waiting. How each world waits is its own file's.
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from time import monotonic
+from time import time as wall
+from typing import TYPE_CHECKING, Any
+
+from .. import AuthorizationProtocol, Event, Instant, Policy, SpatiumDialect, UnverifiedClaims
+from ._listening import Listener, deliver
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["SessionBase", "read_clocks"]
+
+
+class SessionBase:
+    """The part of an `AuthorizationSession` that is the same in every world.
+
+    Args:
+        url, token_id, permissions, policy, dialect, allow_http: see `AuthorizationProtocol`.
+        send: turns (`Request`, time-out in seconds) into a `Response`, or raises `SendFailure`; any other exception
+            counts as an ambiguous outcome. By default the driver sends by itself, on a new connection each time.
+        listener: is given each `Event`; the logger "tenure" is, too.
+
+    Raises:
+        UsageError: an argument is unfit; the text says which and why.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token_id: str,
+        permissions: Iterable[str],
+        *,
+        policy: Policy | None = None,
+        send: Callable[..., Any] | None = None,
+        listener: Listener | None = None,
+        dialect: SpatiumDialect | None = None,
+        allow_http: bool = False,
+    ) -> None:
+        protocol = AuthorizationProtocol(
+            url,
+            token_id,
+            permissions,
+            random_bytes=os.urandom,
+            policy=policy,
+            dialect=dialect,
+            allow_http=allow_http,
+        )
+        self._take(protocol, send, listener)
+
+    @classmethod
+    def from_snapshot(
+        cls,
+        snapshot: Mapping[str, object],
+        *,
+        policy: Policy | None = None,
+        send: Callable[..., Any] | None = None,
+        listener: Listener | None = None,
+        dialect: SpatiumDialect | None = None,
+        allow_http: bool = False,
+    ) -> "Self":
+        """Return the session that `snapshot()` saved. Only one of the two may live on: they share a refresh token.
+
+        Raises:
+            SnapshotError: the snapshot is damaged, foreign, or from a newer version of this library.
+        """
+        protocol = AuthorizationProtocol.from_snapshot(
+            snapshot, read_clocks(), random_bytes=os.urandom, policy=policy, dialect=dialect, allow_http=allow_http
+        )
+        session = cls.__new__(cls)
+        session._take(protocol, send, listener)
+        return session
+
+    def _take(
+        self, protocol: AuthorizationProtocol, send: Callable[..., Any] | None, listener: Listener | None
+    ) -> None:
+        self._protocol = protocol
+        self._held = protocol.held
+        self._listener = listener
+        self._guard: AbstractContextManager[Any]  # held around every use of the protocol
+        self._set_up(send)
+
+    def _set_up(self, send: Callable[..., Any] | None) -> None:
+        """Make what this world needs for waiting and sending."""
+        raise NotImplementedError  # each driver has its own
+
+    def current_token(self) -> str | None:
+        """Return the fresh token, or None. Never waits and never begins a refresh."""
+        ready = self._held.ready
+        if monotonic() < ready.until_monotonic and wall() < ready.until_wall:
+            return ready.permission_token
+        return None
+
+    def invalidate(self, token: str) -> None:
+        """Say that a resource server refused `token` (401): unless it was replaced, it is not handed out again."""
+        with self._guard:
+            self._protocol.invalidate(token)
+            events = self._protocol.take_events()
+        self._deliver(events)
+
+    def unverified_claims(self) -> UnverifiedClaims | None:
+        """Return what the newest permission token says of itself, NOT verified, or None if it is opaque."""
+        return self._protocol.unverified_claims()
+
+    def snapshot(self) -> dict[str, object]:
+        """Return the session as a dict that JSON can hold. It holds both tokens: keep it as secret as they are."""
+        with self._guard:
+            return self._protocol.snapshot()
+
+    def _deliver(self, events: Iterable[Event]) -> None:
+        deliver(events, self._listener)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__module__}.{type(self).__name__} {self._held.token_id}: {self._held.state}>"
+
+
+def read_clocks() -> Instant:
+    """Return now, on this machine's two clocks."""
+    return Instant(monotonic(), wall())

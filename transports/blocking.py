@@ -1,0 +1,221 @@
+# The blocking driver: threads, `requests`, and nothing to decide.
+#
+# Every exchange runs on a daemon thread, the pump, never in a caller's own: a caller that is interrupted (Ctrl-C, a
+# signal) leaves, and the exchange goes on and its answer is taken in (invariant 4).
+
+import threading
+from collections.abc import Callable, Iterable
+from time import monotonic
+from time import time as wall
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .. import AMBIGUOUS, AttemptError, Call, Response, SendFailure, SendRequest, Sleep, UsageError
+from ._forking import survive_fork, warn_of_fork
+from ._session import SessionBase, read_clocks
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from .auth.requests import BearerAuth
+
+__all__ = ["AuthorizationSession"]
+
+LONGEST_NAP = 60.0  # seconds; keep_alive looks at the clocks this often: suspend stops the one it sleeps by
+Answer = TypeVar("Answer")
+
+
+class AuthorizationSession(SessionBase):
+    """An authorization session for threads. Every method may be called from any thread at any time."""
+
+    __doc__ = f"{__doc__}\n{SessionBase.__doc__}"
+
+    def _set_up(self, send: Callable[..., Any] | None) -> None:
+        if send is None:
+            from ._requests import RequestsSender  # only whoever sends by requests has to have it
+
+            send = RequestsSender()
+        self._send = send
+        self._closed = threading.Event()
+        self._is_forked = False
+        self._begin_unlocked()
+        survive_fork(self)
+
+    def _begin_unlocked(self) -> None:
+        self._lock = threading.Lock()
+        self._guard = self._changed = threading.Condition(self._lock)
+        self._pumping = False
+        self._kept_alive: threading.Thread | None = None
+
+    def verify_credentials(self, username: str, password: str) -> str:
+        """Prove user name and password; return the security token that `establish` wants.
+
+        Raises:
+            RefusedError: they are wrong.
+            EstablishError, ProtocolViolationError: no sensible answer in time; try later.
+        """
+        call = self._ask(self._protocol.verify_credentials, username, password)
+        del password  # a traceback that shows variables must not show this one
+        token = self._wait(call)
+        assert token is not None
+        return token
+
+    def establish(self, security_tokens: Iterable[str]) -> None:
+        """Establish the session with security tokens, or replace the one there is. Waits until that is done.
+
+        Raises:
+            RefusedError: the security tokens were refused or are not enough. An earlier session stays as it was.
+            EstablishError, ProtocolViolationError: no sensible answer in time; likewise.
+            UsageError: an argument is unfit; nothing was sent.
+        """
+        call = self._ask(self._protocol.establish, security_tokens)
+        del security_tokens
+        self._wait(call)
+
+    def establish_by_key(self, merchant_key: str) -> None:
+        """Establish the session with a merchant's key. In all else like `establish`."""
+        call = self._ask(self._protocol.establish_by_key, merchant_key)
+        del merchant_key
+        self._wait(call)
+
+    def get_permission_token(self) -> str:
+        """Return a permission token that works now. Takes no lock while it is fresh, and waits only if it is dead.
+
+        Raises:
+            SessionExpiredError: the session is over; establish it anew.
+            RefreshError, ProtocolViolationError: no new token in time; try later.
+            NotEstablishedError: call `establish` first.
+        """
+        ready = self._held.ready
+        if monotonic() < ready.until_monotonic and wall() < ready.until_wall:
+            return ready.permission_token
+        self._wait(self._ask(self._protocol.request_token, read_clocks()))
+        token = self._protocol.newest_token()  # rather than the call's own: somebody may have got a newer one by now
+        assert token is not None
+        return token
+
+    def refresh(self) -> None:
+        """Refresh now, or join the refresh that is under way. Raises what `get_permission_token` raises."""
+        self._wait(self._ask(self._protocol.refresh))
+
+    def auth(self, *origins: str) -> "BearerAuth":
+        """Return an auth object for `requests` that serves these origins; by default the service's own."""
+        from .auth.requests import BearerAuth
+
+        return BearerAuth(self, origins or (self._held.url,))
+
+    def keep_alive(self) -> threading.Thread:
+        """Refresh while idle, on a daemon thread, until `close`. Called again, it returns the same thread."""
+        with self._lock:
+            if self._kept_alive is None or not self._kept_alive.is_alive():
+                self._kept_alive = threading.Thread(target=self._stay_alive, name="tenure keep_alive", daemon=True)
+                self._kept_alive.start()
+            return self._kept_alive
+
+    def close(self) -> None:
+        """Send nothing more. Waits for the answer to a request that has left, so that it is not lost."""
+        self._closed.set()
+        with self._changed:
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._pumping, self._held.policy.attempt_timeout)
+        getattr(self._send, "close", lambda: None)()
+
+    def __enter__(self) -> "Self":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    # The pump
+
+    def _ask(self, ask: Callable[..., Answer], *arguments: Any) -> Answer:
+        with self._lock:
+            if self._closed.is_set():
+                raise UsageError("this session object is closed: make a new one, from its snapshot() for instance")
+            if self._is_forked:
+                self._is_forked = False
+                warn_of_fork()
+            answer = ask(*arguments)
+            if self._held.busy and not self._pumping:
+                self._pumping = True
+                self._start_pump()
+            events = self._protocol.take_events()
+        self._deliver(events)
+        return answer
+
+    def _start_pump(self) -> None:
+        thread = threading.Thread(target=self._pump, name="tenure pump", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as problem:  # no more threads, or the interpreter is shutting down
+            self._pumping = False
+            self._protocol.disown_exchange()
+            raise AttemptError(f"could not begin the exchange: {problem}", retry_after=1) from None
+
+    def _pump(self) -> None:
+        """Do what the core asks until it asks for nothing. Only one pump runs at a time; callers merely wait."""
+        try:
+            while (step := self._next_step()) is not None:
+                self._perform(step)
+        except BaseException:  # a bug of ours or of a listener's thread hook: the callers must not wait for ever
+            with self._changed:
+                self._pumping = False
+                self._protocol.disown_exchange()
+                self._changed.notify_all()
+            raise
+
+    def _next_step(self) -> Any:
+        with self._changed:
+            step = self._protocol.next_step(read_clocks())
+            if step is None:
+                self._pumping = False  # under the same lock: whoever asks next starts the next pump
+            self._changed.notify_all()
+            events = self._protocol.take_events()
+        self._deliver(events)
+        return step
+
+    def _perform(self, step: Any) -> None:
+        if isinstance(step, Sleep):
+            if self._closed.wait(step.seconds):
+                with self._lock:
+                    self._protocol.disown_exchange()
+            return
+        assert isinstance(step, SendRequest)
+        try:
+            report: Response | SendFailure = self._send(step.request, step.timeout)
+        except SendFailure as failure:
+            report = failure
+        except BaseException as problem:  # whatever a send= may raise: the request may have left
+            report = SendFailure(AMBIGUOUS, f"the sender failed with {type(problem).__name__}")
+        with self._changed:
+            if isinstance(report, Response):
+                self._protocol.receive_response(report, read_clocks())
+            else:
+                self._protocol.receive_failure(report, read_clocks())
+            self._changed.notify_all()
+
+    def _wait(self, call: Call) -> str | None:
+        """Wait until `call` is settled; at most as long as an exchange can take whose sender keeps its time-out."""
+        if not call.settled:
+            policy = self._held.policy
+            with self._changed:
+                if not self._changed.wait_for(lambda: call.settled, policy.deadline + policy.attempt_timeout):
+                    raise AttemptError("the exchange is still under way: send= exceeds its time-out", ambiguous=True)
+        return call.result()
+
+    def _stay_alive(self) -> None:
+        while not self._closed.is_set():
+            with self._changed:
+                seconds = self._protocol.seconds_until_due(read_clocks())
+                if self._pumping or seconds is None or seconds > 0:
+                    # Woken by whatever changes. None: nothing to keep alive until somebody establishes it.
+                    self._changed.wait(min(LONGEST_NAP, seconds or LONGEST_NAP))
+                    continue
+            try:
+                self._ask(self._protocol.request_token, read_clocks())
+            except UsageError:
+                return  # closed meanwhile
+
+    def _forget_parent(self) -> None:
+        self._begin_unlocked()
+        self._is_forked = self._held.pair is not None
+        self._protocol.disown_exchange()

@@ -14,18 +14,12 @@
 # A message never contains a token, a password, a key or any text a server sent. Facts that a program wants are
 # attributes, because MicroPython keeps no __cause__ and a chained traceback could print an answer's text.
 
+# fmt: off
 __all__ = [
-    "TenureError",
-    "UsageError",
-    "NotEstablishedError",
-    "SnapshotError",
-    "AttemptError",
-    "RefreshError",
-    "EstablishError",
-    "ProtocolViolationError",
-    "RefusedError",
-    "SessionExpiredError",
+    "TenureError", "UsageError", "NotEstablishedError", "SnapshotError", "AttemptError", "RefreshError",
+    "EstablishError", "ProtocolViolationError", "RefusedError", "SessionExpiredError",
 ]
+# fmt: on
 
 
 class TenureError(Exception):

@@ -1,8 +1,8 @@
 # One exchange, told from its first step to its last: lease, look, send, judge, save, settle.
 #
-# It is a generator. Each `yield` hands out a step and is sent (reply, now) once the driver has reported; anything
-# may have been asked of the session meanwhile, so whatever matters is looked at again behind each `yield`. Only one exchange
-# is alive at a time; protocol.py sees to that.
+# It is a generator. Each `yield` hands out a step and is sent (reply, now) once the driver has reported; anything may
+# have been asked of the session meanwhile, so whatever matters is looked at again behind each `yield`. Only one
+# exchange is alive at a time; protocol.py sees to that.
 #
 # What follows from an outcome:
 #   granted              the pair becomes the current one; with a store, not before it is durable (invariant 8)

@@ -25,16 +25,10 @@ class Policy:
         UsageError: a number is out of range, or not a number.
     """
 
-    __slots__ = (
-        "fresh_fraction",
-        "jitter",
-        "leeway",
-        "deadline",
-        "attempt_timeout",
-        "backoff_base",
-        "backoff_cap",
-        "retry_after_cap",
-    )
+    # fmt: off
+    __slots__ = ("fresh_fraction", "jitter", "leeway", "deadline", "attempt_timeout", "backoff_base", "backoff_cap",
+                 "retry_after_cap")
+    # fmt: on
 
     def __init__(
         self,

@@ -2,8 +2,8 @@
 # which token may be handed out. It does no I/O, reads no clock, draws no chance of its own and holds no lock.
 #
 # Callers ask (`establish`, `refresh`, `request_token`, …) and get a Call. A driver pumps: it takes the next step, does
-# it, reports back, until there is none. In between, one exchange at a time (exchange.py) works off the calls in the order
-# in which they came, on what is held (session.py).
+# it, reports back, until there is none. In between, one exchange at a time (exchange.py) works off the calls in the
+# order in which they came, on what is held (session.py).
 #
 # Rules that hold everywhere in this file:
 # - A public method has either done its work or changed nothing.

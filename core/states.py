@@ -4,22 +4,12 @@
 # Read a row as: in this state, when this happens, go there. What is not listed is refused and changes nothing.
 # Freshness (fresh, stale, dead) is not a state: it follows from the time and the pair, see tokens.py.
 
+# fmt: off
 __all__ = [
-    "UNESTABLISHED",
-    "ACTIVE",
-    "EXPIRED",
-    "IDLE",
-    "EXCHANGING",
-    "PAIR_RECEIVED",
-    "STATE_ADOPTED",
-    "REFRESH_REFUSED",
-    "LIFETIME_PASSED",
-    "EXCHANGE_BEGUN",
-    "EXCHANGE_ENDED",
-    "SESSION_TABLE",
-    "EXCHANGE_TABLE",
-    "next_state",
+    "UNESTABLISHED", "ACTIVE", "EXPIRED", "IDLE", "EXCHANGING", "PAIR_RECEIVED", "STATE_ADOPTED", "REFRESH_REFUSED",
+    "LIFETIME_PASSED", "EXCHANGE_BEGUN", "EXCHANGE_ENDED", "SESSION_TABLE", "EXCHANGE_TABLE", "next_state",
 ]
+# fmt: on
 
 # The session: is there a refresh token worth presenting?
 UNESTABLISHED = "unestablished"

@@ -3,22 +3,12 @@
 # This file knows nothing of tokens, policies or states. A Request carries secrets in its body, so nothing here shows a
 # body or a header in its repr. A driver knows HOW to do a step; whether to do it is the core's business.
 
+# fmt: off
 __all__ = [
-    "Instant",
-    "Request",
-    "Response",
-    "SendFailure",
-    "SendRequest",
-    "Sleep",
-    "LoadState",
-    "AcquireLease",
-    "SaveState",
-    "ReleaseLease",
-    "NOT_SENT",
-    "AMBIGUOUS",
-    "STORE_FAILED",
-    "MAX_BODY",
+    "Instant", "Request", "Response", "SendFailure", "SendRequest", "Sleep", "LoadState", "AcquireLease", "SaveState",
+    "ReleaseLease", "NOT_SENT", "AMBIGUOUS", "STORE_FAILED", "MAX_BODY",
 ]
+# fmt: on
 
 MAX_BODY = 1024 * 1024  # bytes; a pair of tokens is a few kilobytes, so whatever is longer is not an answer to us
 
@@ -137,9 +127,6 @@ class Sleep:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
 
-    def __repr__(self) -> str:
-        return f"<Sleep {self.seconds:.3f} s>"
-
 
 class LoadState:
     """Read the state of `key` from the store, without its lease, and report it with `receive_state`."""
@@ -148,9 +135,6 @@ class LoadState:
 
     def __init__(self, key: str) -> None:
         self.key = key
-
-    def __repr__(self) -> str:
-        return "<LoadState>"
 
 
 class AcquireLease:
@@ -162,9 +146,6 @@ class AcquireLease:
         self.key = key
         self.ttl = ttl
 
-    def __repr__(self) -> str:
-        return f"<AcquireLease for {self.ttl:.0f} s>"
-
 
 class SaveState:
     """Save `state` (a snapshot, it holds secrets) durably under the lease; report with `receive_done`."""
@@ -175,9 +156,6 @@ class SaveState:
         self.key = key
         self.state = state
 
-    def __repr__(self) -> str:
-        return "<SaveState>"
-
 
 class ReleaseLease:
     """Give the lease of `key` back; report with `receive_done`, always: a lease also ends by itself."""
@@ -186,9 +164,6 @@ class ReleaseLease:
 
     def __init__(self, key: str) -> None:
         self.key = key
-
-    def __repr__(self) -> str:
-        return "<ReleaseLease>"
 
 
 TYPE_CHECKING = False

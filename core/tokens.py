@@ -5,8 +5,8 @@
 # lifetime (WIRE.md, Answers).
 #
 # Wall readings are whole seconds, so a difference of two of them may be off by one either way. A wall clock is believed
-# only when time has passed beyond that doubt; the monotonic clock is the exact one, and the wall clock is there to notice
-# what it missed (suspend).
+# only when time has passed beyond that doubt; the monotonic clock is the exact one, and the wall clock is there to
+# notice what it missed (suspend).
 
 from .steps import Instant
 

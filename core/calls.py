@@ -19,7 +19,7 @@ class Call:
         urgent: True if somebody waits for it; False for an early refresh that nobody waits for.
     """
 
-    __slots__ = ("kind", "settled", "error", "urgent", "generation", "make_request", "_value")
+    __slots__ = ("kind", "settled", "error", "urgent", "generation", "asked_at", "make_request", "_value")
 
     def __init__(
         self,
@@ -33,6 +33,7 @@ class Call:
         self.error: TenureError | None = None
         self.urgent = urgent
         self.generation = generation  # of the pair that was held when this was asked
+        self.asked_at: Instant | None = None  # by the last caller that joined
         self.make_request = make_request  # holds the secrets of a call that is not settled
         self._value: str | None = None
 
@@ -65,4 +66,4 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .errors import TenureError
-    from .steps import Request
+    from .steps import Instant, Request

@@ -101,10 +101,12 @@ class Exchange:
             call.settle(value=verdict.granted)
         else:
             now = yield from self._take_over(verdict.granted, since, now)
-            # A replayed answer may be old, and its permission token dead by now; its refresh token is as good as any:
-            # go on with that.
-            if not (verdict.replayed and self.session.is_dead(now)) or now.monotonic >= give_up_at:
+            if call.kind != REFRESH or self._is_worth_having(verdict.replayed, now):
                 call.settle()
+            elif now.monotonic >= give_up_at:
+                late = Verdict(verdicts.TEMPORARY, "the token that came had expired on the way")
+                self._give_up(late, 0.0, now)
+            # else go on with the refresh token that came with it, which is as good as any
         return now
 
     def _send_until_verdict(
@@ -127,6 +129,7 @@ class Exchange:
             timeout = min(self.policy.attempt_timeout, give_up_at - now.monotonic)
             reply, now = yield steps.SendRequest(request, max(timeout, SHORTEST_TIMEOUT))
             verdict = self._judge(reply, request_id, since.wall, replaying)
+            verdict.replayed = replaying
             if refreshing and not may_have_been_acted_on(verdict):
                 session.ambiguous = was_ambiguous
             if verdict.kind in (verdicts.GRANTED, verdicts.REFUSED):
@@ -136,18 +139,17 @@ class Exchange:
             if not self._goes_on(verdict, delay, give_up_at, now):
                 verdict.retry_after = delay
                 return verdict, since, now
-            if verdict.kind == steps.AMBIGUOUS:
-                # From now on an answer may be the one to an earlier sending: its lifetimes count from the first.
-                replaying = True
-                delay = delay if self.retried_at_once else 0.0
-                self.retried_at_once = True
+            if verdict.kind == steps.AMBIGUOUS and not self.retried_at_once:
+                self.retried_at_once, delay = True, 0.0
+            # Once it may have been acted on, an answer may be the one to that sending: lifetimes count from the first.
+            replaying = replaying or may_have_been_acted_on(verdict)
             self._record_failure(verdict, delay, now)
             _, now = yield steps.Sleep(delay)
             since = since if replaying else now
 
     def _take_over(self, grant: "Grant", since: "Instant", now: "Instant") -> "Steps[Instant]":
         """Make the granted pair the current one; with a store, save it first."""
-        pair = self.session.next_pair(grant, since)
+        pair = self.session.next_pair(grant, since, now)
         if self.stored:
             reply, now = yield steps.SaveState(self.session.token_id, self.session.to_snapshot(pair))
             if isinstance(reply, steps.SendFailure):  # still the only pair that works: better in memory than lost
@@ -163,12 +165,23 @@ class Exchange:
         session = self.session
         if session.pair is None or session.state != ACTIVE:
             self.call.settle(session.lack_of_tokens())
-        elif self.call.generation != session.generation:
+        elif self.call.generation != session.generation and session.is_usable(now):
             self.call.settle()  # somebody else got a newer pair
         elif session.pair.is_over(now):
             session.expire(LIFETIME_PASSED, "the lifetime of its refresh token has passed", now)
             self.call.settle(session.lack_of_tokens())
         return self.call.settled
+
+    def _is_worth_having(self, replayed: bool, now: "Instant") -> bool:
+        """Is the token that has just come one that its callers may have?
+
+        It may be the replay of an answer given long ago. And it may have been so long on its way that it was dead
+        already when the last caller joined (invariant 3); for the others a slow service is no reason to refuse it.
+        """
+        pair, asked_at = self.session.pair, self.call.asked_at
+        if pair is None or self.session.is_usable(now):
+            return True
+        return not replayed and (asked_at is None or not pair.is_dead(asked_at))
 
     def _judge(self, reply: "Response | steps.SendFailure", request_id: str, wall: int, replaying: bool) -> Verdict:
         if isinstance(reply, steps.SendFailure):

@@ -118,8 +118,10 @@ class AuthorizationProtocol:
         for call in self._calls:
             if call.kind == REFRESH:
                 call.urgent = True
+                call.asked_at = self.held.latest
                 return call
         call = Call(REFRESH, generation=self.held.generation)
+        call.asked_at = self.held.latest
         if self.held.state != ACTIVE and not self._calls:  # an establish under way may yet bring a pair
             call.settle(self.held.lack_of_tokens())
             return call

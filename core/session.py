@@ -71,12 +71,12 @@ class Session:
             due_at = self.pair.since.monotonic + min(self.pair.stale_after, self.pair.dead_after)
         return max(due_at, self.not_before) - now.monotonic
 
-    def next_pair(self, grant: "Grant", since: Instant) -> TokenPair:
-        """Return the pair that `grant` makes, counted from `since`; it is not the current one yet."""
+    def next_pair(self, grant: "Grant", since: Instant, now: Instant) -> TokenPair:
+        """Return the pair that `grant`, asked for at `since`, makes now; it is not the current one yet."""
         lifetime = grant.permission_lifetime
         stale_after = self.policy.stale_after(lifetime, self.chance())
         dead_after = self.policy.dead_after(lifetime)
-        return TokenPair(grant, since, stale_after, dead_after, self.new_request_id(), self.generation + 1)
+        return TokenPair(grant, since, now, stale_after, dead_after, self.new_request_id(), self.generation + 1)
 
     def install(self, event: str, pair: TokenPair, happened: "type[events.Event]", now: Instant) -> None:
         """Make `pair` the current one."""

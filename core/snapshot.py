@@ -31,6 +31,7 @@ def write_snapshot(
             "refresh_token": pair.grant.refresh_token,
             "refresh_lifetime": pair.grant.refresh_lifetime,
             "since": pair.since.wall,
+            "arrived": pair.arrived.wall,
             "stale_after": pair.stale_after,
             "dead_after": pair.dead_after,
             "request_id": pair.request_id,
@@ -98,16 +99,15 @@ def _revive(pair: object, now: Instant) -> TokenPair:
         _token(pair, "refresh_token"),
         _number(pair, "refresh_lifetime"),
     )
-    since_wall = _number(pair, "since")
-    dead_after = _number(pair, "dead_after")
-    elapsed = now.wall - since_wall
-    # A wall clock that ran backwards cannot say how old the token is: take it as dead. And at most the permission
-    # token's lifetime is taken as having passed on the monotonic clock: that the refresh token is over needs the word
-    # of two clocks, and after a restart there is only one witness so far.
+    since, arrived, dead_after = _number(pair, "since"), _number(pair, "arrived"), _number(pair, "dead_after")
+    elapsed = now.wall - since
+    # A wall clock that ran backwards cannot say how old the permission token is: take it as dead. That the refresh token
+    # is over needs the word of two clocks, and the monotonic one knows nothing of the time before now.
     passed = dead_after if elapsed < 0 else min(elapsed, dead_after)
     return TokenPair(
         grant,
-        Instant(now.monotonic - passed, since_wall),
+        Instant(now.monotonic - passed, since),
+        Instant(now.monotonic, arrived),
         _number(pair, "stale_after"),
         dead_after,
         _token(pair, "request_id"),

@@ -1,7 +1,7 @@
 # A pair of tokens, and what two clocks say of its age.
 #
-# A lifetime is a length of time, counted from the moment the request was SENT: the server cannot have issued the tokens
-# earlier, and its idea of "now" does not matter. This file never sees an absolute expiry: the dialect turns it into a
+# A lifetime is a length of time, and the server's idea of "now" does not matter. The permission token's is counted from
+# the moment the request was SENT: the server cannot have issued it earlier. This file never sees an absolute expiry: the dialect turns it into a
 # lifetime (WIRE.md, Answers).
 #
 # Wall readings are whole seconds, so a difference of two of them may be off by one either way. A wall clock is believed
@@ -35,7 +35,10 @@ class TokenPair:
 
     Attributes:
         grant: the two tokens and their lifetimes.
-        since: the `Instant` the lifetimes are counted from.
+        since: the `Instant` from which the permission token's lifetime counts: its request was sent. Counting from
+            here, a token is never taken for younger than it is.
+        arrived: the `Instant` at which the answer came. The refresh token's lifetime counts from here, so that a
+            session is never declared over while its refresh token lives.
         stale_after: seconds after `since` at which an early refresh is due.
         dead_after: seconds after `since` at which the permission token is not handed out any more.
         request_id: the one request id under which this refresh token is ever presented (invariant 2). It is drawn
@@ -44,12 +47,13 @@ class TokenPair:
         generation: 1 for the first pair of a session, one more for each successor.
     """
 
-    __slots__ = ("grant", "since", "stale_after", "dead_after", "request_id", "generation")
+    __slots__ = ("grant", "since", "arrived", "stale_after", "dead_after", "request_id", "generation")
 
     def __init__(
         self,
         grant: Grant,
         since: Instant,
+        arrived: Instant,
         stale_after: float,
         dead_after: float,
         request_id: str,
@@ -57,6 +61,7 @@ class TokenPair:
     ) -> None:
         self.grant = grant
         self.since = since
+        self.arrived = arrived
         self.stale_after = stale_after
         self.dead_after = dead_after
         self.request_id = request_id
@@ -72,7 +77,7 @@ class TokenPair:
 
     def is_over(self, now: Instant) -> bool:
         """Return True once both clocks agree that the refresh token has expired; a single one may be wrong."""
-        return clocks_past(self.since, self.grant.refresh_lifetime, now) == 2
+        return clocks_past(self.arrived, self.grant.refresh_lifetime, now) == 2
 
     def ready_for(self, seconds: float) -> "ReadyToken":
         """Return the permission token, ready to be handed out until `seconds` after `since`."""

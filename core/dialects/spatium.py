@@ -207,7 +207,9 @@ def _read_token(
     left = expires_at - server_time
     if left <= 0 and not replayed:
         raise NotTheEnvelope(f"the expiresAt of {name} is already past")
-    lifetime = max(left, 0) if stated is None else stated
+    lifetime = left if stated is None else stated
+    if replayed:  # issued some time ago: what is left by the server's own clock is what counts
+        lifetime = max(0, min(lifetime, left))
     if lifetime > MAX_LIFETIME:
         raise NotTheEnvelope(f"the lifetime of {name} is more than a hundred years: is the clock set?")
     return token, lifetime

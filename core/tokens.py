@@ -1,8 +1,8 @@
 # A pair of tokens, and what two clocks say of its age.
 #
 # A lifetime is a length of time, and the server's idea of "now" does not matter. The permission token's is counted from
-# the moment the request was SENT: the server cannot have issued it earlier. This file never sees an absolute expiry: the dialect turns it into a
-# lifetime (WIRE.md, Answers).
+# the moment the request was SENT: the server cannot have issued it earlier. This file never sees an absolute expiry:
+# the dialect turns it into a lifetime (WIRE.md, Answers).
 #
 # Wall readings are whole seconds, so a difference of two of them may be off by one either way. A wall clock is believed
 # only when time has passed beyond that doubt; the monotonic clock is the exact one, and the wall clock is there to

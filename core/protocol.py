@@ -247,6 +247,7 @@ class AuthorizationProtocol:
         held.state = saved.state  # where this object begins, not a transition
         held.pair = saved.pair
         held.ambiguous = saved.ambiguous
+        held.invalidated = saved.invalidated
         held.publish(now)
         return protocol
 

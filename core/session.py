@@ -124,8 +124,10 @@ class Session:
     def to_snapshot(self, pair: "TokenPair | None" = None) -> "dict[str, object]":
         """Return the session as a dict, as it is or as it will be with `pair`."""
         if pair is not None:
-            return write_snapshot(self.url, self.token_id, self.permissions, ACTIVE, pair, False)
-        return write_snapshot(self.url, self.token_id, self.permissions, self.state, self.pair, self.ambiguous)
+            return write_snapshot(self.url, self.token_id, self.permissions, ACTIVE, pair, False, False)
+        return write_snapshot(
+            self.url, self.token_id, self.permissions, self.state, self.pair, self.ambiguous, self.invalidated
+        )
 
     def adopt(self, state: "dict[str, object]", event: str, now: Instant) -> None:
         """Take over the pair of a stored state if it is newer than ours.

@@ -21,6 +21,7 @@ def write_snapshot(
     state: str,
     pair: "TokenPair | None",
     ambiguous: bool,
+    invalidated: bool,
 ) -> "dict[str, object]":
     """Return the session as a dict of strings, numbers, booleans, lists and dicts."""
     saved: dict[str, object] | None = None
@@ -45,6 +46,7 @@ def write_snapshot(
         "permissions": list(permissions),
         "state": state,
         "ambiguous": ambiguous,
+        "invalidated": invalidated,
         "pair": saved,
     }
 
@@ -73,7 +75,7 @@ def read_snapshot(snapshot: object, now: "Instant") -> "Saved":
 class Saved:
     """The fields of a snapshot, checked."""
 
-    __slots__ = ("url", "token_id", "permissions", "state", "ambiguous", "pair")
+    __slots__ = ("url", "token_id", "permissions", "state", "ambiguous", "invalidated", "pair")
 
     def __init__(self, snapshot: "dict[str, object]", now: Instant) -> None:
         self.url = check_text("url", snapshot.get("url"))
@@ -81,6 +83,7 @@ class Saved:
         self.permissions = check_list("permissions", snapshot.get("permissions"))
         self.state = check_text("state", snapshot.get("state"))
         self.ambiguous = snapshot.get("ambiguous") is True
+        self.invalidated = snapshot.get("invalidated") is True
         pair = snapshot.get("pair")
         self.pair: TokenPair | None = None if pair is None else _revive(pair, now)
         if self.state not in ("unestablished", "active", "expired"):
@@ -100,7 +103,7 @@ def _revive(pair: object, now: Instant) -> TokenPair:
         _number(pair, "refresh_lifetime"),
     )
     since, arrived, dead_after = _number(pair, "since"), _number(pair, "arrived"), _number(pair, "dead_after")
-    elapsed = now.wall - since
+    elapsed = now.wall - min(since, arrived)  # they are in this order, unless the clock was set in between
     # A wall clock that ran backwards cannot say how old the permission token is: take it as dead, by more than rounding
     # could undo. That the refresh token is over needs the word of two clocks, and the monotonic one knows nothing of
     # the time before now.

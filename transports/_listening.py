@@ -10,6 +10,7 @@ __all__ = ["Listener", "deliver"]
 Listener = Callable[[Event], None]
 
 _log = logging.getLogger("tenure")
+_log.addHandler(logging.NullHandler())  # a library prints nothing unless its user asks for it
 
 
 def deliver(events: Iterable[Event], listener: Listener | None) -> None:

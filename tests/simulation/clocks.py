@@ -19,10 +19,12 @@ class Clocks:
         self.suspended = 0.0  # seconds that the monotonic clock has missed
         self.wall_offset = 0.0  # by which the client's wall clock is ahead
         self.server_offset = server_offset
+        self._monotonic = 0.0
 
     def client(self) -> Instant:
         """Return what the client reads."""
-        return Instant(self.true - self.suspended, EPOCH + self.true + self.wall_offset)
+        self._monotonic = max(self._monotonic, self.true - self.suspended)  # rounding must not turn it back
+        return Instant(self._monotonic, EPOCH + self.true + self.wall_offset)
 
     def server(self) -> float:
         """Return what the server reads."""

@@ -53,12 +53,13 @@ def check_url(url: object, allow_http: bool = False) -> str:
             "url is plain http to another machine, which would show the tokens to the network: use https, "
             "or pass allow_http=True if that network is yours alone"
         )
-    return (scheme + "://" + authority + slash + path).rstrip("/")
+    checked = (scheme + "://" + authority + slash + path).rstrip("/")
+    return text if checked == text else checked  # one string for all the sessions that were made of it
 
 
 def is_header_safe(text: str) -> bool:
     """Return True if `text` is non-empty visible ASCII without spaces (RFC 9110, section 5.5)."""
-    return bool(text) and all(0x21 <= ord(character) <= 0x7E for character in text)
+    return bool(text) and min(text) >= "!" and max(text) <= "~"  # several times faster than a loop
 
 
 def _host_of(authority: str) -> str:

@@ -18,7 +18,7 @@ from . import steps
 from .calls import ESTABLISH, LOAD, REFRESH, VERIFY, Call
 from .checks import check_list, check_text, check_url
 from .dialects.claims import read_unverified_claims
-from .dialects.spatium import SpatiumDialect
+from .dialects.spatium import SPATIUM
 from .errors import SnapshotError, UsageError
 from .events import TokenInvalidated
 from .exchange import Exchange, abandoned
@@ -29,6 +29,9 @@ from .states import ACTIVE, EXCHANGE_BEGUN, EXCHANGE_ENDED, EXCHANGE_TABLE, IDLE
 from .steps import Instant
 
 __all__ = ["AuthorizationProtocol"]
+
+
+DEFAULT_POLICY = Policy()
 
 
 class AuthorizationProtocol:
@@ -52,6 +55,11 @@ class AuthorizationProtocol:
             may be handed out with no further thought.
     """
 
+    # fmt: off
+    __slots__ = ("held", "_activity", "_calls", "_dialect", "_exchange", "_handed_out", "_step", "_stored", "_wake_at",
+                 "__weakref__")
+    # fmt: on
+
     def __init__(
         self,
         url: str,
@@ -68,13 +76,13 @@ class AuthorizationProtocol:
             check_url(url, allow_http),
             check_text("token_id", token_id),
             check_list("permissions", permissions),
-            policy or Policy(),
+            policy or DEFAULT_POLICY,
             random_bytes,
         )
-        self._dialect = dialect or SpatiumDialect()
+        self._dialect = dialect or SPATIUM
         self._stored = stored
         self._activity = IDLE
-        self._calls: list[Call] = []  # the first one is being worked off
+        self._calls: tuple[Call, ...] = ()  # the first one is being worked off
         self._exchange: Steps[None] | None = None
         self._step: Step | None = None
         self._handed_out = False
@@ -303,19 +311,19 @@ class AuthorizationProtocol:
             self._end()
         for call in self._calls:
             call.settle(abandoned())
-        self._calls = []
+        self._calls = ()
         self.held.busy = False
         self.held.publish(self.held.latest)
 
     def take_events(self) -> "list[Event]":
         """Return the events since the last call, oldest first. They hold no secret."""
-        taken, self.held.events = self.held.events, []
-        return taken
+        taken, self.held.events = self.held.events, ()
+        return list(taken)
 
     # Bookkeeping
 
     def _ask(self, call: Call) -> Call:
-        self._calls.append(call)
+        self._calls = self._calls + (call,)  # noqa: RUF005  # MicroPython has no (*tuple,)
         self.held.busy = True
         return call
 
@@ -344,7 +352,7 @@ class AuthorizationProtocol:
         self._activity = next_state(EXCHANGE_TABLE, self._activity, EXCHANGE_ENDED)
         self._exchange = self._step = None
         self._handed_out = False
-        self._calls.pop(0)
+        self._calls = self._calls[1:]
         self.held.busy = bool(self._calls)
         self.held.publish(self.held.latest)
 
@@ -364,5 +372,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .dialects.claims import UnverifiedClaims
+    from .dialects.spatium import SpatiumDialect
     from .events import Event
     from .exchange import Step, Steps

@@ -13,10 +13,17 @@ __all__ = ["Session"]
 
 MAX_EVENTS = 64  # kept for a driver that never takes them; the oldest go first
 NEVER = float("-inf")
+BEGINNING = Instant(0, 0)
+EXPIRED_LONG_AGO = ("its refresh token has expired", False)
 
 
 class Session:
     """The holdings of one authorization session. For the protocol only; its arguments have been checked."""
+
+    # fmt: off
+    __slots__ = ("url", "token_id", "permissions", "policy", "random_bytes", "state", "pair", "ready", "invalidated",
+                 "ambiguous", "expiry", "failures", "not_before", "busy", "latest", "events")
+    # fmt: on
 
     def __init__(
         self,
@@ -36,12 +43,12 @@ class Session:
         self.ready = NOTHING_READY
         self.invalidated = False  # a resource server refused the current permission token
         self.ambiguous = False  # the current refresh token was presented, and what became of that is not known
-        self.expiry = ("its refresh token has expired", False)  # why it is over; was that after an ambiguous outcome?
+        self.expiry = EXPIRED_LONG_AGO  # why it is over; was that after an ambiguous outcome?
         self.failures = 0  # in a row
         self.not_before = NEVER  # monotonic; no refresh is sent earlier (cool-down)
         self.busy = False  # calls are waiting or being worked off
-        self.latest = Instant(0, 0)
-        self.events: list[events.Event] = []
+        self.latest = BEGINNING
+        self.events: tuple[events.Event, ...] = ()
 
     @property
     def generation(self) -> int:
@@ -144,9 +151,7 @@ class Session:
 
     def record(self, event: events.Event) -> None:
         """Keep an event for the driver to take."""
-        self.events.append(event)
-        if len(self.events) > MAX_EVENTS:
-            self.events.pop(0)
+        self.events = (self.events + (event,))[-MAX_EVENTS:]  # noqa: RUF005  # MicroPython has no (*tuple,)
 
     def chance(self) -> float:
         """Return a random number in [0, 1)."""

@@ -104,8 +104,8 @@ def _revive(pair: object, now: Instant) -> TokenPair:
     )
     since, arrived, dead_after = _number(pair, "since"), _number(pair, "arrived"), _number(pair, "dead_after")
     elapsed = now.wall - since
-    # A wall clock that ran backwards, now or on the answer's way, cannot say how old the permission token is: take it as
-    # dead, by more than rounding could undo. That the refresh token is over needs the word of two clocks, and the
+    # A wall clock that ran backwards, now or on the answer's way, cannot say how old the permission token is: take it
+    # as dead, by more than rounding could undo. That the refresh token is over needs the word of two clocks, and the
     # monotonic one knows nothing of the time before now.
     passed = dead_after + 1 if elapsed < 0 or arrived < since else min(elapsed, dead_after + 1)
     return TokenPair(

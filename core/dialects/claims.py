@@ -52,7 +52,7 @@ def read_unverified_claims(token: str) -> "UnverifiedClaims | None":
     payload = parts[1].replace("-", "+").replace("_", "/")
     try:
         claims = json.loads(binascii.a2b_base64(payload + "=" * (-len(payload) % 4)).decode("utf-8"))
-    except (ValueError, RuntimeError):  # RuntimeError: nested too deep for the parser
+    except (ValueError, RuntimeError, MemoryError):  # the latter two: nested too deep for the parser
         return None
     return UnverifiedClaims(claims) if isinstance(claims, dict) else None
 

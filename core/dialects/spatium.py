@@ -13,7 +13,7 @@ from ..verdicts import GRANTED, REFUSED, TEMPORARY, VIOLATION, Verdict
 from .claims import read_unverified_claims
 from .http_date import parse_http_date
 
-__all__ = ["SpatiumDialect", "MAX_TOKEN_LENGTH", "REFUSED_STATUSES", "TEMPORARY_STATUSES"]
+__all__ = ["SPATIUM", "SpatiumDialect", "MAX_TOKEN_LENGTH", "REFUSED_STATUSES", "TEMPORARY_STATUSES"]
 
 MAX_TOKEN_LENGTH = 16 * 1024  # characters; longer ones do not fit the header limits of common servers anyway
 MAX_LIFETIME = 100 * 365 * 86400  # seconds; beyond it, one of the two clocks is not counting from 1970
@@ -174,7 +174,7 @@ def _read_envelope(response: "Response", request_id: str) -> "dict[str, object]"
         raise NotTheEnvelope("the answer is not UTF-8") from None
     try:
         envelope = json.loads(text)
-    except (ValueError, RuntimeError):  # RuntimeError: nested too deep for the parser
+    except (ValueError, RuntimeError, MemoryError):  # the latter two: nested too deep for the parser
         raise NotTheEnvelope("the answer is not JSON") from None
     if not isinstance(envelope, dict):
         raise NotTheEnvelope("the answer is JSON, but not an object")
@@ -208,8 +208,8 @@ def _read_token(
     if left <= 0 and not replayed:
         raise NotTheEnvelope(f"the expiresAt of {name} is already past")
     lifetime = left if stated is None else stated
-    if replayed:  # issued some time ago: what is left by the server's own clock is what counts
-        lifetime = max(0, min(lifetime, left))
+    if replayed:  # issued some time ago: what is left by the server's own clock counts, less the second it hides
+        lifetime = max(0, min(lifetime, left - 1))
     if lifetime > MAX_LIFETIME:
         raise NotTheEnvelope(f"the lifetime of {name} is more than a hundred years: is the clock set?")
     return token, lifetime
@@ -235,6 +235,9 @@ def _fit_time(name: str, value: object) -> int:
     if value >= SMALLEST_MILLISECONDS:
         raise NotTheEnvelope(f"the expiresAt of {name} is not in seconds (milliseconds?)")
     return int(value)
+
+
+SPATIUM = SpatiumDialect()  # as documented; it holds no state, so one is enough for all sessions
 
 
 TYPE_CHECKING = False

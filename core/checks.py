@@ -73,7 +73,7 @@ def _host_of(authority: str) -> str:
         fits = all(c in _LABEL for c in host)
     if not host or not fits:
         raise UsageError("url has no valid host: it must look like https://host/authorization/v1")
-    if port and not (port[0] == ":" and port[1:].isdigit() and 0 < int(port[1:]) < 65536):
+    if port and not (port[0] == ":" and _is_number(port[1:], 65535) and int(port[1:]) > 0):
         raise UsageError("url has no valid port: it must be a number from 1 to 65535")
     return host.lower()
 
@@ -81,5 +81,9 @@ def _host_of(authority: str) -> str:
 def _is_loopback(host: str) -> bool:
     """Return True for localhost, ::1 and 127.0.0.0/8. A name that merely begins with 127 is some other machine."""
     parts = host.split(".")
-    numeric = len(parts) == 4 and all(part.isdigit() and int(part) < 256 for part in parts)
+    numeric = len(parts) == 4 and all(_is_number(part, 255) for part in parts)
     return host in ("localhost", "::1") or (numeric and parts[0] == "127")
+
+
+def _is_number(digits: str, most: int) -> bool:
+    return digits.isdigit() and len(digits) <= 5 and int(digits) <= most

@@ -13,7 +13,7 @@
 #   not sent, temporary  again after a backoff, as long as somebody waits and has time; else an error and a cool-down
 
 from . import errors, events, steps, verdicts
-from .calls import LOAD, REFRESH, VERIFY
+from .calls import ESTABLISH, LOAD, REFRESH, VERIFY
 from .states import ACTIVE, LIFETIME_PASSED, PAIR_RECEIVED, REFRESH_REFUSED, STATE_ADOPTED
 from .verdicts import Verdict
 
@@ -53,7 +53,8 @@ class Exchange:
         ttl = self.policy.deadline + 2 * self.policy.attempt_timeout
         reply, now = yield steps.AcquireLease(self.session.token_id, ttl)
         error = self._look(reply, now)
-        if error is None:
+        # A state that cannot be read is in nobody's way who is about to replace it.
+        if error is None or (self.call.kind == ESTABLISH and isinstance(error, errors.SnapshotError)):
             yield from self._obtain(now)
         else:
             verdict = Verdict(steps.NOT_SENT, error.message)
@@ -125,13 +126,17 @@ class Exchange:
         while True:
             was_ambiguous = session.ambiguous
             if refreshing:
-                session.ambiguous = True  # until the answer says otherwise
+                session.ambiguous = True  # until the answer says otherwise, or has been taken over
             timeout = min(self.policy.attempt_timeout, give_up_at - now.monotonic)
-            reply, now = yield steps.SendRequest(request, max(timeout, SHORTEST_TIMEOUT))
+            reply, now = yield steps.SendRequest(
+                request, max(timeout, min(SHORTEST_TIMEOUT, self.policy.attempt_timeout))
+            )
             verdict = self._judge(reply, request_id, since.wall, replaying)
             verdict.replayed = replaying
-            if refreshing and not may_have_been_acted_on(verdict):
+            if refreshing and verdict.kind != verdicts.GRANTED and not may_have_been_acted_on(verdict):
                 session.ambiguous = was_ambiguous
+            elif self.call.kind == ESTABLISH and may_have_been_acted_on(verdict):
+                session.ambiguous = True  # issuing again voids the refresh token that is held (WIRE.md, token id)
             if verdict.kind in (verdicts.GRANTED, verdicts.REFUSED):
                 return verdict, since, now
             session.failures += 1

@@ -124,7 +124,7 @@ class AuthorizationProtocol:
     def refresh(self) -> Call:
         """Ask for the next pair. While that is pending, everybody gets the same call (invariant 5)."""
         for call in self._calls:
-            if call.kind == REFRESH:
+            if call.kind == REFRESH and not call.settled:  # settled: its lease is being given back
                 call.urgent = True
                 call.asked_at = self.held.latest
                 return call
@@ -255,6 +255,8 @@ class AuthorizationProtocol:
         held.state = saved.state  # where this object begins, not a transition
         held.pair = saved.pair
         held.ambiguous = saved.ambiguous
+        held.expiry = (held.expiry[0], saved.ambiguous)
+        held.latest = now
         held.invalidated = saved.invalidated
         held.publish(now)
         return protocol

@@ -82,8 +82,8 @@ class Saved:
         self.token_id = check_text("token_id", snapshot.get("token_id"))
         self.permissions = check_list("permissions", snapshot.get("permissions"))
         self.state = check_text("state", snapshot.get("state"))
-        self.ambiguous = snapshot.get("ambiguous") is True
-        self.invalidated = snapshot.get("invalidated") is True
+        self.ambiguous = _truth(snapshot, "ambiguous")
+        self.invalidated = _truth(snapshot, "invalidated")
         pair = snapshot.get("pair")
         self.pair: TokenPair | None = None if pair is None else _revive(pair, now)
         if self.state not in ("unestablished", "active", "expired"):
@@ -124,6 +124,13 @@ def _token(pair: "dict[str, object]", name: str) -> str:
     if not is_header_safe(text):
         raise UsageError(f"{name} holds spaces or characters unfit for a header")
     return text
+
+
+def _truth(snapshot: "dict[str, object]", name: str) -> bool:
+    value = snapshot.get(name)
+    if not isinstance(value, bool):
+        raise UsageError(f"{name} must be true or false")
+    return value
 
 
 def _number(pair: "dict[str, object]", name: str) -> float:

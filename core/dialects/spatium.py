@@ -200,16 +200,17 @@ def _read_token(
     expires_at = _fit_time(name, wrapped.get("expiresAt"))
     claims = read_unverified_claims(token)
     stated = None if claims is None else claims.lifetime
-    # DESIGN.md, Lifetimes: the server's own reckoning first; this machine's clock only if there is nothing else.
-    if server_time is None:
-        server_time = claims.issued_at if stated is not None and claims is not None else wall
-    assert server_time is not None
-    left = expires_at - server_time
-    if left <= 0 and not replayed:
+    # DESIGN.md, Lifetimes: the token's own word first, then the server's clock, and this machine's only if there is
+    # nothing else.
+    began = wall if server_time is None else server_time
+    if stated is not None and claims is not None and claims.issued_at is not None:
+        began = claims.issued_at
+    if expires_at <= began and not replayed:
         raise NotTheEnvelope(f"the expiresAt of {name} is already past")
-    lifetime = left if stated is None else stated
-    if replayed:  # issued some time ago: what is left by the server's own clock counts, less the second it hides
-        lifetime = max(0, min(lifetime, left - 1))
+    lifetime = expires_at - began if stated is None else stated
+    if replayed and server_time is not None:  # issued some time ago; a date hides up to a second
+        lifetime = min(lifetime, expires_at - server_time - 1)
+    lifetime = max(lifetime, 0)
     if lifetime > MAX_LIFETIME:
         raise NotTheEnvelope(f"the lifetime of {name} is more than a hundred years: is the clock set?")
     return token, lifetime

@@ -1,0 +1,127 @@
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from tenure import Policy
+from tenure.transports.cli.demo_crowd import Pauses, Stage, open_crowd, use_token
+from tenure.transports.cli.demo_record import Record
+from tenure.transports.emulator import RESOURCE, Emulator
+
+from .helpers import TIMEOUT
+
+
+class CountingRecord(Record):
+    """A record on which a test can wait for tokens."""
+
+    def __init__(self, callers: int) -> None:
+        super().__init__(callers, time.monotonic)
+        self.tokens = threading.Semaphore(0)
+
+    def got(self, caller: int, token: str) -> None:
+        super().got(caller, token)
+        self.tokens.release()
+
+    def wait_for_more(self) -> None:
+        """Wait until 50 more tokens were handed out."""
+        for _ in range(50):
+            assert self.tokens.acquire(timeout=TIMEOUT)
+
+
+OURS = ("tenure demo", "tenure pump")  # the watchdog of all sessions in a process stays, by design
+
+
+def crowd_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith(OURS)]
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator() as running:
+        yield running
+
+
+@pytest.fixture
+def record() -> CountingRecord:
+    return CountingRecord(4)
+
+
+@pytest.fixture
+def stage(emulator: Emulator, record: CountingRecord) -> Stage:
+    return Stage(emulator.url, emulator.resource_url, Policy(), record)
+
+
+def test_a_crowd_asks_rests_and_asks_again(emulator: Emulator, record: CountingRecord, stage: Stage) -> None:
+    """The seam's contract: whoever rests does nothing at all; nothing is left behind."""
+    with open_crowd("blocking", stage) as crowd:
+        crowd.establish(*emulator.credentials)
+        crowd.begin()
+        record.wait_for_more()
+        assert crowd.rest(TIMEOUT)
+        so_far = record.summary()
+        assert {doing for doing, _ in record.view(0).callers} == {"resting"}
+        assert record.summary() == so_far
+        crowd.resume()
+        record.wait_for_more()
+    assert crowd_threads() == []
+    seen = record.summary()
+    assert (seen.errors, seen.refused, seen.distinct_tokens) == ((), 0, 1)
+    assert len(emulator.journal.of(RESOURCE)) == seen.used
+
+
+def test_callers_end_when_they_are_told_that_it_is_over(
+    emulator: Emulator, record: CountingRecord, stage: Stage
+) -> None:
+    """Each of them is told once, and goes."""
+    emulator.service.permission_lifetime = 1  # soon dead, and then callers ask for the next one
+    with open_crowd("blocking", stage) as crowd:
+        crowd.establish(*emulator.credentials)
+        record.let_it_end()
+        emulator.service.revoke()
+        crowd.begin()
+        assert record.wait_for(lambda: record.told_over() == record.callers, TIMEOUT)
+        assert crowd.rest(TIMEOUT)
+    assert record.summary().errors == ()
+    assert crowd_threads() == []
+
+
+def test_a_crowd_that_never_began_leaves_nothing_behind(stage: Stage) -> None:
+    """Ctrl-C may come at any time."""
+    with open_crowd("blocking", stage):
+        pass
+    assert crowd_threads() == []
+
+
+def test_a_crowd_that_rests_can_be_sent_home(emulator: Emulator, record: CountingRecord, stage: Stage) -> None:
+    """Ctrl-C may come while everybody rests, too."""
+    with open_crowd("blocking", stage) as crowd:
+        crowd.establish(*emulator.credentials)
+        crowd.begin()
+        assert crowd.rest(TIMEOUT)
+    assert crowd_threads() == []
+
+
+def test_an_error_is_reported_and_the_caller_goes_on(emulator: Emulator, record: CountingRecord, stage: Stage) -> None:
+    """What callers see is what the demo is about: nothing is swallowed."""
+    with open_crowd("blocking", stage) as crowd:
+        crowd.begin()  # before establish: NotEstablishedError for everybody, again and again
+        assert record.wait_for(lambda: len(record._errors) > 2 * record.callers, TIMEOUT)
+    assert set(record.summary().errors) == {"NotEstablishedError"}
+
+
+def test_using_a_token_tells_what_the_resource_says(emulator: Emulator) -> None:
+    """A refused token is seen as such."""
+    assert use_token(emulator.resource_url, "nonsense") == 401
+
+
+def test_pauses_are_short_but_no_busy_loop() -> None:
+    """5 to 20 ms, and a part of the tokens is used."""
+    pauses = Pauses(1)
+    assert all(0.005 <= pauses.next() <= 0.02 for _ in range(100))
+    assert 10 <= sum(pauses.uses_token() for _ in range(1000)) <= 90
+
+
+def test_an_unknown_driver_is_refused(stage: Stage) -> None:
+    """argparse does not let one through; a programmer may."""
+    with pytest.raises(ValueError, match="curio"):
+        open_crowd("curio", stage)

@@ -1,0 +1,32 @@
+# How a command ends. The numbers are documented in `tenure --help`.
+
+import os
+import sys
+from typing import TextIO
+
+__all__ = ["OK", "FAILED", "UNUSABLE", "INTERRUPTED", "CommandError", "discard_output"]
+
+OK = 0
+FAILED = 1
+UNUSABLE = 2  # as argparse has it: what was asked for cannot even begin
+INTERRUPTED = 130  # as shells have it: 128 + SIGINT
+
+
+class CommandError(Exception):
+    """A command ends here; the text says why and what to do, and holds no secret."""
+
+    def __init__(self, message: str, exit_code: int = FAILED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def discard_output(stream: TextIO | None = None) -> None:
+    """Send what is still to be printed (on stdout) to nowhere: its reader has gone, or has stopped reading.
+
+    The interpreter flushes at its end, and would complain of the one and hang on the other.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, (stream or sys.stdout).fileno())
+    finally:
+        os.close(nowhere)

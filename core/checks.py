@@ -3,7 +3,7 @@
 
 from .errors import UsageError
 
-__all__ = ["check_url", "check_text", "check_list", "is_header_safe"]
+__all__ = ["check_url", "check_text", "check_token_id", "check_list", "is_header_safe"]
 
 _LABEL = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
 
@@ -15,6 +15,14 @@ def check_text(name: str, value: object) -> str:
     if not value:
         raise UsageError(f"{name} must not be empty")
     return value
+
+
+def check_token_id(value: object) -> str:
+    """Return `value` if it is a string that may stand in a line of a log."""
+    text = check_text("token_id", value)
+    if not is_header_safe(text):
+        raise UsageError("token_id must be visible ASCII without spaces: a UUID")
+    return text
 
 
 def check_list(name: str, value: object) -> "tuple[str, ...]":

@@ -121,7 +121,7 @@ class Exchange:
         session = self.session
         refreshing = self.call.kind == REFRESH
         request = self._request(request_id)
-        replaying = refreshing and session.ambiguous
+        replaying = refreshing and (session.ambiguous or session.is_secondhand)
         since = now
         while True:
             was_ambiguous = session.ambiguous

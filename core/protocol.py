@@ -16,7 +16,7 @@
 
 from . import steps
 from .calls import ESTABLISH, LOAD, REFRESH, VERIFY, Call
-from .checks import check_list, check_text, check_url
+from .checks import check_list, check_text, check_token_id, check_url
 from .dialects.claims import read_unverified_claims
 from .dialects.spatium import SPATIUM
 from .errors import SnapshotError, UsageError
@@ -74,7 +74,7 @@ class AuthorizationProtocol:
     ) -> None:
         self.held = Session(
             check_url(url, allow_http),
-            check_text("token_id", token_id),
+            check_token_id(token_id),
             check_list("permissions", permissions),
             policy or DEFAULT_POLICY,
             random_bytes,
@@ -255,6 +255,7 @@ class AuthorizationProtocol:
         held.state = saved.state  # where this object begins, not a transition
         held.pair = saved.pair
         held.ambiguous = saved.ambiguous
+        held.is_secondhand = True
         held.expiry = (held.expiry[0], saved.ambiguous)
         held.latest = now
         held.invalidated = saved.invalidated

@@ -22,7 +22,7 @@ class Session:
 
     # fmt: off
     __slots__ = ("url", "token_id", "permissions", "policy", "random_bytes", "state", "pair", "ready", "invalidated",
-                 "ambiguous", "expiry", "failures", "not_before", "busy", "latest", "events")
+                 "ambiguous", "is_secondhand", "expiry", "failures", "not_before", "busy", "latest", "events")
     # fmt: on
 
     def __init__(
@@ -42,6 +42,9 @@ class Session:
         self.pair: TokenPair | None = None
         self.ready = NOTHING_READY
         self.invalidated = False  # a resource server refused the current permission token
+        self.is_secondhand = (
+            False  # the pair was saved once: its refresh token may have been presented since, elsewhere
+        )
         self.ambiguous = False  # the current refresh token was presented, and what became of that is not known
         self.expiry = EXPIRED_LONG_AGO  # why it is over; was that after an ambiguous outcome?
         self.failures = 0  # in a row
@@ -89,7 +92,7 @@ class Session:
         """Make `pair` the current one."""
         self.state = next_state(SESSION_TABLE, self.state, event)
         self.pair = pair
-        self.invalidated = self.ambiguous = False
+        self.invalidated = self.ambiguous = self.is_secondhand = False
         self.failures = 0
         self.not_before = NEVER
         self.record(happened(self.token_id, now))
@@ -148,6 +151,7 @@ class Session:
         if saved.pair is not None and saved.pair.generation > self.generation:
             self.install(event, saved.pair, events.StateAdopted, now)
             self.ambiguous = saved.ambiguous
+            self.is_secondhand = True
 
     def record(self, event: events.Event) -> None:
         """Keep an event for the driver to take."""

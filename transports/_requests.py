@@ -11,13 +11,16 @@
 #   proxy would be another machine (invariant 9).
 
 import contextlib
+import functools
 import os
 import socket
 import threading
 from http.cookiejar import DefaultCookiePolicy
+from ssl import SSLContext
 from typing import Any
 
 from .. import AMBIGUOUS, MAX_BODY, NOT_SENT, Request, Response, SendFailure
+from ._watchdog import watch
 
 try:
     import requests
@@ -29,24 +32,22 @@ except ImportError as problem:  # pragma: no cover  # tested in a process of its
         "the blocking driver sends with requests, which is not installed: pip install 'tenure[requests]'"
     ) from problem
 
-__all__ = ["RequestsSender"]
+__all__ = ["RequestsSender", "shared_sender"]
 
 
 class RequestsSender:
     """Sends each request on a connection of its own, follows no redirects, and reads at most `MAX_BODY` + 1 bytes.
 
     Callable as `sender(request, timeout)`; safe to share between threads.
+
+    Args:
+        ssl_context: for https; by default requests' own, with the certificates that it trusts.
     """
 
-    def __init__(self) -> None:
-        self._session = requests.Session()
-        self._session.mount("https://", _Adapter())
-        self._session.mount("http://", _Adapter())
-        self._session.headers.clear()
-        self._session.headers["user-agent"] = "tenure"
-        self._session.headers["connection"] = "close"
-        self._session.headers["accept-encoding"] = "identity"
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    def __init__(self, ssl_context: SSLContext | None = None) -> None:
+        self._https = _new_session("https://", _Adapter(ssl_context))
+        self._http = _new_session("http://", _Adapter(None))
+        self._http.trust_env = False
 
     def __call__(self, request: Request, timeout: float) -> Response:
         """Send `request` and return its answer, whatever its status, within `timeout` seconds.
@@ -55,23 +56,21 @@ class RequestsSender:
             SendFailure: there is no answer.
         """
         _line.exchange = exchange = _Exchange()
-        watchdog = threading.Timer(timeout, exchange.cut)
-        watchdog.daemon = True
-        watchdog.start()
+        limit = watch(timeout, exchange.cut)
         try:
             return self._exchange(request, timeout)
         except Exception as problem:
             kind = AMBIGUOUS if exchange.connected else NOT_SENT
             reason = f"timed out after {timeout:g} s" if exchange.was_cut else _describe(problem)
         finally:
-            watchdog.cancel()
+            limit.end()
             exchange.close()
         # Raised out here, so that no traceback holds frames of requests, with the body among their variables.
         raise SendFailure(kind, reason)
 
     def _exchange(self, request: Request, timeout: float) -> Response:
-        self._session.trust_env = request.url.startswith("https:")
-        answer = self._session.request(
+        session = self._https if request.url.startswith("https:") else self._http
+        answer = session.request(
             request.method,
             request.url,
             data=request.body,
@@ -88,11 +87,18 @@ class RequestsSender:
                 if not chunk:
                     break
                 body += chunk
+            if _line.exchange.was_cut:
+                raise TimeoutError  # the end of the stream was the watchdog's doing
+            is_framed = "content-length" in answer.headers or "transfer-encoding" in answer.headers
+            if not body and not is_framed and answer.status_code not in (204, 304):
+                raise EOFError  # http.client takes a stream that ends within the headers for whole
             return Response(answer.status_code, answer.headers, body)
 
-    def close(self) -> None:
-        """Close what may still be open."""
-        self._session.close()
+
+@functools.cache
+def shared_sender() -> RequestsSender:
+    """Return the sender of all sessions that bring none: it holds no connections, but a good many kilobytes."""
+    return RequestsSender()
 
 
 class _Exchange:
@@ -107,6 +113,9 @@ class _Exchange:
     def watch(self, sock: socket.socket) -> None:
         """Keep a second handle of the connection: TLS takes the first one over, and shutting down works on either."""
         with self._lock:
+            if self.was_cut:  # the name server took all the time there was
+                sock.close()
+                raise TimeoutError
             self._socket = socket.socket(fileno=os.dup(sock.fileno()))
 
     def cut(self) -> None:
@@ -148,23 +157,45 @@ class _TLSConnection(_Connection, HTTPSConnection):
     pass
 
 
-class _Pool(HTTPConnectionPool):
+class _ClosingPool(HTTPConnectionPool):
+    """Keeps no connection, also of a server that would: what looks idle may be dying, and the next answer with it."""
+
     ConnectionCls = _Connection
 
+    def _put_conn(self, conn: Any) -> None:
+        if conn is not None:
+            conn.close()
+        super()._put_conn(conn)
 
-class _TLSPool(HTTPSConnectionPool):
+
+class _TLSPool(_ClosingPool, HTTPSConnectionPool):
     ConnectionCls = _TLSConnection
 
 
 class _Adapter(HTTPAdapter):
+    def __init__(self, ssl_context: SSLContext | None) -> None:
+        self._context = {} if ssl_context is None else {"ssl_context": ssl_context}
+        super().__init__()
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.update(self._context)
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+        self.poolmanager.pool_classes_by_scheme = {"http": _ClosingPool, "https": _TLSPool}
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs.update(self._context)
         manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+        manager.pool_classes_by_scheme = {"http": _ClosingPool, "https": _TLSPool}
         return manager
+
+
+def _new_session(prefix: str, adapter: HTTPAdapter) -> requests.Session:
+    session = requests.Session()
+    session.mount(prefix, adapter)
+    session.headers.clear()
+    session.headers.update({"user-agent": "tenure", "connection": "close", "accept-encoding": "identity"})
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return session
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:

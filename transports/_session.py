@@ -3,17 +3,31 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from ssl import SSLContext
 from time import monotonic
 from time import time as wall
 from typing import TYPE_CHECKING, Any
 
-from .. import AuthorizationProtocol, Event, Instant, Policy, SpatiumDialect, UnverifiedClaims
+from .. import (
+    AMBIGUOUS,
+    AuthorizationProtocol,
+    Event,
+    Instant,
+    Policy,
+    Response,
+    SendFailure,
+    SpatiumDialect,
+    UnverifiedClaims,
+    UsageError,
+)
 from ._listening import Listener, deliver
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["SessionBase", "read_clocks"]
+__all__ = ["LONGEST_NAP", "SessionBase", "read_clocks"]
+
+LONGEST_NAP = 60.0  # seconds; keep_alive looks at the clocks this often: suspend stops the one it sleeps by
 
 
 class SessionBase:
@@ -23,6 +37,7 @@ class SessionBase:
         url, token_id, permissions, policy, dialect, allow_http: see `AuthorizationProtocol`.
         send: turns (`Request`, time-out in seconds) into a `Response`, or raises `SendFailure`; any other exception
             counts as an ambiguous outcome. By default the driver sends by itself, on a new connection each time.
+        ssl_context: what the driver's own sender trusts; by default what the system trusts.
         listener: is given each `Event`; the logger "tenure" is, too.
 
     Raises:
@@ -37,6 +52,7 @@ class SessionBase:
         *,
         policy: Policy | None = None,
         send: Callable[..., Any] | None = None,
+        ssl_context: SSLContext | None = None,
         listener: Listener | None = None,
         dialect: SpatiumDialect | None = None,
         allow_http: bool = False,
@@ -50,7 +66,7 @@ class SessionBase:
             dialect=dialect,
             allow_http=allow_http,
         )
-        self._take(protocol, send, listener)
+        self._take(protocol, send, ssl_context, listener)
 
     @classmethod
     def from_snapshot(
@@ -59,6 +75,7 @@ class SessionBase:
         *,
         policy: Policy | None = None,
         send: Callable[..., Any] | None = None,
+        ssl_context: SSLContext | None = None,
         listener: Listener | None = None,
         dialect: SpatiumDialect | None = None,
         allow_http: bool = False,
@@ -72,19 +89,25 @@ class SessionBase:
             snapshot, read_clocks(), random_bytes=os.urandom, policy=policy, dialect=dialect, allow_http=allow_http
         )
         session = cls.__new__(cls)
-        session._take(protocol, send, listener)
+        session._take(protocol, send, ssl_context, listener)
         return session
 
     def _take(
-        self, protocol: AuthorizationProtocol, send: Callable[..., Any] | None, listener: Listener | None
+        self,
+        protocol: AuthorizationProtocol,
+        send: Callable[..., Any] | None,
+        ssl_context: SSLContext | None,
+        listener: Listener | None,
     ) -> None:
+        if send is not None and ssl_context is not None:
+            raise UsageError("ssl_context= is for the driver's own sender; a send= of yours has to bring its own")
         self._protocol = protocol
         self._held = protocol.held
         self._listener = listener
         self._guard: AbstractContextManager[Any]  # held around every use of the protocol
-        self._set_up(send)
+        self._set_up(send, ssl_context)
 
-    def _set_up(self, send: Callable[..., Any] | None) -> None:
+    def _set_up(self, send: Callable[..., Any] | None, ssl_context: SSLContext | None) -> None:
         """Make what this world needs for waiting and sending."""
         raise NotImplementedError  # each driver has its own
 
@@ -110,6 +133,16 @@ class SessionBase:
         """Return the session as a dict that JSON can hold. It holds both tokens: keep it as secret as they are."""
         with self._guard:
             return self._protocol.snapshot()
+
+    def _report(self, report: object, now: Instant) -> None:
+        """Tell the core what came of a request, whatever a send= has returned or raised."""
+        if isinstance(report, Response) and (type(report.status), type(report.body)) == (int, bytes):
+            self._protocol.receive_response(report, now)
+        elif isinstance(report, SendFailure):
+            self._protocol.receive_failure(report, now)
+        else:
+            nonsense = f"send= returned no sound Response, but {type(report).__name__}"
+            self._protocol.receive_failure(SendFailure(AMBIGUOUS, nonsense), now)
 
     def _deliver(self, events: Iterable[Event]) -> None:
         deliver(events, self._listener)

@@ -5,13 +5,14 @@
 
 import threading
 from collections.abc import Callable, Iterable
+from ssl import SSLContext
 from time import monotonic
 from time import time as wall
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .. import AMBIGUOUS, AttemptError, Call, Response, SendFailure, SendRequest, Sleep, UsageError
+from .. import AMBIGUOUS, AttemptError, Call, Request, Response, SendFailure, SendRequest, Sleep, UsageError
 from ._forking import survive_fork, warn_of_fork
-from ._session import SessionBase, read_clocks
+from ._session import LONGEST_NAP, SessionBase, read_clocks
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AuthorizationSession"]
 
-LONGEST_NAP = 60.0  # seconds; keep_alive looks at the clocks this often: suspend stops the one it sleeps by
+GRACE = 1.0  # seconds that a send= of the user's may exceed its time-out before its callers are told
 Answer = TypeVar("Answer")
+Send = Callable[[Request, float], Response]
 
 
 class AuthorizationSession(SessionBase):
@@ -29,13 +31,13 @@ class AuthorizationSession(SessionBase):
 
     __doc__ = f"{__doc__}\n{SessionBase.__doc__}"
 
-    def _set_up(self, send: Callable[..., Any] | None) -> None:
+    def _set_up(self, send: Send | None, ssl_context: SSLContext | None) -> None:
         if send is None:
-            from ._requests import RequestsSender  # only whoever sends by requests has to have it
+            from ._requests import RequestsSender, shared_sender  # only whoever sends by requests has to have it
 
-            send = RequestsSender()
-        self._send = send
-        self._closed = threading.Event()
+            send = shared_sender() if ssl_context is None else RequestsSender(ssl_context)
+        self._send: Send = send
+        self._is_closed = False
         self._is_forked = False
         self._begin_unlocked()
         survive_fork(self)
@@ -44,6 +46,7 @@ class AuthorizationSession(SessionBase):
         self._lock = threading.Lock()
         self._guard = self._changed = threading.Condition(self._lock)
         self._pumping = False
+        self._overdue_at = float("inf")  # monotonic; when a send= has taken longer than it may
         self._kept_alive: threading.Thread | None = None
 
     def verify_credentials(self, username: str, password: str) -> str:
@@ -113,11 +116,10 @@ class AuthorizationSession(SessionBase):
 
     def close(self) -> None:
         """Send nothing more. Waits for the answer to a request that has left, so that it is not lost."""
-        self._closed.set()
         with self._changed:
+            self._is_closed = True
             self._changed.notify_all()
             self._changed.wait_for(lambda: not self._pumping, self._held.policy.attempt_timeout)
-        getattr(self._send, "close", lambda: None)()
 
     def __enter__(self) -> "Self":
         return self
@@ -129,7 +131,7 @@ class AuthorizationSession(SessionBase):
 
     def _ask(self, ask: Callable[..., Answer], *arguments: Any) -> Answer:
         with self._lock:
-            if self._closed.is_set():
+            if self._is_closed:
                 raise UsageError("this session object is closed: make a new one, from its snapshot() for instance")
             if self._is_forked:
                 self._is_forked = False
@@ -146,10 +148,13 @@ class AuthorizationSession(SessionBase):
         thread = threading.Thread(target=self._pump, name="tenure pump", daemon=True)
         try:
             thread.start()
-        except RuntimeError as problem:  # no more threads, or the interpreter is shutting down
-            self._pumping = False
-            self._protocol.disown_exchange()
-            raise AttemptError(f"could not begin the exchange: {problem}", retry_after=1) from None
+        except BaseException as problem:
+            if not thread.is_alive():  # no more threads, the interpreter is shutting down, or Ctrl-C came first
+                self._pumping = False
+                self._protocol.disown_exchange()
+            if isinstance(problem, RuntimeError):
+                raise AttemptError(f"could not begin the exchange: {problem}", retry_after=1) from None
+            raise
 
     def _pump(self) -> None:
         """Do what the core asks until it asks for nothing. Only one pump runs at a time; callers merely wait."""
@@ -175,35 +180,33 @@ class AuthorizationSession(SessionBase):
 
     def _perform(self, step: Any) -> None:
         if isinstance(step, Sleep):
-            if self._closed.wait(step.seconds):
-                with self._lock:
+            with self._changed:
+                if self._changed.wait_for(lambda: self._is_closed, step.seconds):
                     self._protocol.disown_exchange()
             return
         assert isinstance(step, SendRequest)
+        self._overdue_at = monotonic() + step.timeout + GRACE
         try:
-            report: Response | SendFailure = self._send(step.request, step.timeout)
+            report: object = self._send(step.request, step.timeout)
         except SendFailure as failure:
             report = failure
         except BaseException as problem:  # whatever a send= may raise: the request may have left
             report = SendFailure(AMBIGUOUS, f"the sender failed with {type(problem).__name__}")
         with self._changed:
-            if isinstance(report, Response):
-                self._protocol.receive_response(report, read_clocks())
-            else:
-                self._protocol.receive_failure(report, read_clocks())
+            self._overdue_at = float("inf")
+            self._report(report, read_clocks())
             self._changed.notify_all()
 
     def _wait(self, call: Call) -> str | None:
-        """Wait until `call` is settled; at most as long as an exchange can take whose sender keeps its time-out."""
-        if not call.settled:
-            policy = self._held.policy
-            with self._changed:
-                if not self._changed.wait_for(lambda: call.settled, policy.deadline + policy.attempt_timeout):
+        """Wait until `call` is settled, or until a send= of the user's has exceeded its time-out."""
+        with self._changed:
+            while not self._changed.wait_for(lambda: call.settled, GRACE):
+                if monotonic() > self._overdue_at:
                     raise AttemptError("the exchange is still under way: send= exceeds its time-out", ambiguous=True)
         return call.result()
 
     def _stay_alive(self) -> None:
-        while not self._closed.is_set():
+        while not self._is_closed:
             with self._changed:
                 seconds = self._protocol.seconds_until_due(read_clocks())
                 if self._pumping or seconds is None or seconds > 0:

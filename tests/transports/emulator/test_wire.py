@@ -69,7 +69,7 @@ def test_bad_requests_say_which_status(content, status):
 def test_the_client_is_told_to_continue():
     """RFC 9110, section 10.1.1: some clients wait for leave before they send a body."""
     for expect, times in ((b"expect: 100-Continue\r\n", 1), (b"", 0)):
-        asked = []
+        asked: list[bool] = []
         request = read_request(
             BytesIO(REQUEST.replace(b"Host: x\r\n", expect)), "http://host", lambda asked=asked: asked.append(True)
         )

@@ -1,0 +1,53 @@
+# Measuring side by side: what is compared takes turns in one process and one run, so that a busy moment of the machine
+# meets all of it alike. A ratio is taken within each round, and its spread over the rounds is shown.
+
+import os
+import platform
+import sys
+from collections.abc import Callable, Mapping
+from random import Random
+from statistics import quantiles
+
+__all__ = ["Spread", "interleave", "ratio", "show_machine"]
+
+
+class Spread:
+    """Median and quartiles of some figures."""
+
+    def __init__(self, figures: list[float]) -> None:
+        self.low, self.median, self.high = quantiles(figures, n=4)
+
+    def show(self, unit: str, digits: int = 1) -> str:
+        """Return it as `median unit (low to high)`."""
+        return f"{self.median:.{digits}f} {unit} ({self.low:.{digits}f} to {self.high:.{digits}f})"
+
+
+def interleave(subjects: Mapping[str, Callable[[], float]], rounds: int, seed: int = 1) -> dict[str, list[float]]:
+    """Call each subject once in each round, in an order drawn anew; a subject returns what it has measured.
+
+    The first round is dropped: it warms up.
+    """
+    chance = Random(seed)
+    names = list(subjects)
+    figures: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(rounds + 1):
+        chance.shuffle(names)
+        for name in names:
+            figure = subjects[name]()
+            if number:
+                figures[name].append(figure)
+    return figures
+
+
+def ratio(ours: list[float], theirs: list[float]) -> Spread:
+    """Return the spread of the ratios, each of two figures of one round."""
+    return Spread([mine / other for mine, other in zip(ours, theirs, strict=True)])
+
+
+def show_machine() -> None:
+    """Print what the figures depend on."""
+    switch = getattr(sys, "_is_gil_enabled", lambda: True)
+    gil = "" if switch() else ", without the GIL"
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    python = f"{platform.python_implementation()} {platform.python_version()}{gil}"
+    print(f"{python}, {platform.system()} {platform.machine()}, {os.cpu_count()} processors{load}")

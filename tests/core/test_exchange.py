@@ -1,0 +1,1172 @@
+# exchange.py: one exchange, row by row of DESIGN.md's table of failures; then replayed answers; then the store.
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tenure import (
+    ACTIVE,
+    AMBIGUOUS,
+    EXPIRED,
+    NOT_SENT,
+    STORE_FAILED,
+    AcquireLease,
+    AttemptFailed,
+    Call,
+    EstablishError,
+    Instant,
+    LoadState,
+    Policy,
+    ProtocolViolationError,
+    RefreshError,
+    RefusedError,
+    ReleaseLease,
+    Request,
+    Response,
+    SaveState,
+    SendFailure,
+    SendRequest,
+    SessionExpired,
+    SessionExpiredError,
+    Sleep,
+    SnapshotError,
+    StateAdopted,
+    TenureError,
+    TokenRotated,
+)
+
+from .partner import (
+    DEAD_AT,
+    STALE_AT,
+    TOKEN_ID,
+    Partner,
+    at,
+    envelope,
+    established,
+    make_protocol,
+    refresh_token_in,
+    request_id_of,
+    steady,
+    token_data,
+)
+
+WITHOUT_WAITING = {"backoff_base": 1e-9}  # so that a test can go on in the same moment
+
+
+def error_of(call: Call) -> TenureError:
+    """Return the error of a call that has failed."""
+    assert call.settled
+    assert call.error is not None
+    return call.error
+
+
+# Not sent: retry with full-jitter backoff
+
+
+def test_not_sent_is_tried_again_after_a_backoff() -> None:
+    """DESIGN.md, Failures: the server cannot have seen it; each wait is a random part of a bound that doubles."""
+    partner = established()
+    call = partner.protocol.refresh()
+    now, waits = at(0), []
+    for _ in range(4):
+        partner.fail_next(now)
+        woken = partner.sleep_through(now)
+        waits.append(woken.monotonic - now.monotonic)
+        now = Instant(woken.monotonic, woken.wall)
+    assert waits == [0.25, 0.5, 1, 2]
+    partner.answer_next(now)
+    assert call.result() is None
+
+
+def test_not_sent_is_not_ambiguous() -> None:
+    """Nothing left: whatever comes of it later, no answer was lost."""
+    partner = established()
+    call = partner.protocol.refresh()
+    partner.fail_next(at(0))
+    assert partner.protocol.snapshot()["ambiguous"] is False
+    partner.answer_next(partner.sleep_through(at(0)), 401)
+    assert isinstance(call.error, SessionExpiredError)
+    assert not call.error.ambiguous
+    assert call.error.status == 401
+
+
+def test_backoff_begins_anew_after_a_success() -> None:
+    """Failures count in a row."""
+    partner = established()
+    for second in (0, 10):
+        partner.protocol.refresh()
+        partner.fail_next(at(second))
+        woken = partner.sleep_through(at(second))
+        assert woken.monotonic - at(second).monotonic == 0.25
+        partner.answer_next(woken)
+
+
+def test_failures_count_on_over_exchanges() -> None:
+    """An outage does not begin anew with each caller."""
+    partner = established(policy=steady(deadline=0.01))
+    delays = []
+    for second in (0, 100, 200):
+        call = partner.protocol.refresh()
+        partner.fail_next(at(second))
+        delays.append(error_of(call).retry_after)
+    assert delays == [0.25, 0.5, 1]
+
+
+def test_callers_wait_at_most_the_deadline() -> None:
+    """DESIGN.md, Failures: at most the policy's deadline; then RefreshError, which says when to come again."""
+    partner = established(policy=steady(deadline=5))
+    call = partner.protocol.refresh()
+    now = at(0)
+    while not call.settled:
+        partner.fail_next(now)
+        if not call.settled:
+            woken = partner.sleep_through(now)
+            now = Instant(woken.monotonic, woken.wall)
+    assert now.monotonic - at(0).monotonic < 5
+    error = error_of(call)
+    assert isinstance(error, RefreshError)
+    assert error.retry_after == 4
+    assert str(error) == "could not refresh: the wire is cut"
+    assert partner.protocol.state == ACTIVE
+
+
+def test_attempt_is_given_what_is_left_of_the_deadline() -> None:
+    """The last attempt does not outlast the callers."""
+    partner = established(policy=steady(deadline=12, attempt_timeout=10))
+    partner.protocol.refresh()
+    timeouts = []
+    for begin, kind, end in ((at(0), NOT_SENT, at(9)), (at(9.25), AMBIGUOUS, at(11.5)), (at(11.5), AMBIGUOUS, at(12))):
+        step = partner.protocol.next_step(begin)
+        assert isinstance(step, SendRequest)
+        timeouts.append(step.timeout)
+        partner.protocol.receive_failure(SendFailure(kind, "x"), end)
+    assert timeouts == [10, 2.75, 0.5]
+
+
+@pytest.mark.parametrize("deadline", [0.001, 0.05, 5, 1e9])
+@pytest.mark.parametrize("attempt_timeout", [0.2, 3, 1e9])
+def test_time_out_is_never_negative_nor_beyond_the_policy(deadline: float, attempt_timeout: float) -> None:
+    """Whatever the numbers, an attempt gets a tenth of a second at least and its own time-out at most."""
+    partner = established(policy=steady(deadline=deadline, attempt_timeout=attempt_timeout))
+    partner.protocol.refresh()
+    step = partner.protocol.next_step(at(0))
+    assert isinstance(step, SendRequest)
+    assert step.timeout == max(0.1, min(deadline, attempt_timeout))
+
+
+def test_short_attempt_timeout_is_kept() -> None:
+    """policy.py: attempt_timeout is the time that one exchange may take; a lease is reckoned from it."""
+    partner = established(policy=steady(attempt_timeout=0.02))
+    partner.protocol.refresh()
+    step = partner.protocol.next_step(at(0))
+    assert isinstance(step, SendRequest)
+    assert step.timeout == 0.02
+
+
+# Ambiguous: at once again, the same, then backoff
+
+
+def test_ambiguous_is_tried_again_at_once_and_the_same() -> None:
+    """Invariant 2, FIELD S4: the same refresh token under the same request id; a grace window answers the same."""
+    partner = established(grace=30)
+    call = partner.protocol.refresh()
+    partner.lose_the_answer(at(0), took=10)
+    partner.answer_next(at(10))
+    assert call.result() is None
+    first, second = partner.sent
+    assert (first.body, first.headers, first.url) == (second.body, second.headers, second.url)
+    assert partner.service.statistics.replayed == 1
+    assert partner.protocol.fresh_token(at(10))
+
+
+def test_ambiguous_is_tried_at_once_only_once() -> None:
+    """From then on like any other failure: a backoff before each further attempt."""
+    partner = established()
+    partner.protocol.refresh()
+    partner.fail_next(at(0), AMBIGUOUS)
+    partner.fail_next(at(0), AMBIGUOUS)
+    woken = partner.sleep_through(at(0))
+    assert woken.monotonic == at(0.5).monotonic
+    partner.fail_next(woken, AMBIGUOUS)
+    assert partner.sleep_through(woken).monotonic == pytest.approx(at(1.5).monotonic)
+    assert len({request.headers for request in partner.sent}) == 1
+
+
+def test_ambiguous_early_refresh_is_tried_at_once_too() -> None:
+    """A grace window is open now, whether or not somebody waits; then it gives up quietly."""
+    partner = established()
+    partner.protocol.request_token(at(STALE_AT))
+    partner.fail_next(at(STALE_AT), AMBIGUOUS)
+    partner.fail_next(at(STALE_AT), AMBIGUOUS)
+    assert partner.is_idle(at(STALE_AT))
+    assert partner.protocol.request_token(at(STALE_AT)).settled
+
+
+def test_ambiguous_is_tried_at_once_even_at_the_deadline() -> None:
+    """The attempt took all the time there was: the one chance of a grace window is not given away."""
+    partner = established(policy=steady(deadline=10))
+    call = partner.protocol.refresh()
+    partner.lose_the_answer(at(0), took=10)
+    partner.service.grace = 60
+    step = partner.protocol.next_step(at(10))
+    assert isinstance(step, SendRequest)
+    assert step.timeout == 0.1
+    partner.protocol.receive_failure(SendFailure(AMBIGUOUS, "x"), at(10.1))
+    error = error_of(call)
+    assert isinstance(error, RefreshError)
+    assert error.ambiguous
+
+
+def test_unknown_kind_of_failure_counts_as_ambiguous() -> None:
+    """Only a driver that is sure says NOT_SENT."""
+    for kind in ("whatever", STORE_FAILED):
+        partner = established()
+        partner.protocol.refresh()
+        partner.fail_next(at(0), kind)
+        assert partner.protocol.snapshot()["ambiguous"] is True
+        assert isinstance(partner.protocol.next_step(at(0)), SendRequest)
+
+
+def test_lost_answer_without_a_grace_window_ends_the_session_and_says_why() -> None:
+    """DESIGN.md, Failures: SessionExpiredError says after an ambiguous exchange that it was one."""
+    partner = established()
+    call = partner.protocol.refresh()
+    partner.lose_the_answer(at(0))
+    partner.answer_next(at(0))
+    error = error_of(call)
+    assert isinstance(error, SessionExpiredError)
+    assert error.ambiguous
+    assert "its answer may have been lost" in str(error)
+    assert partner.protocol.state == EXPIRED
+    expired = partner.protocol.take_events()[-1]
+    assert isinstance(expired, SessionExpired)
+    assert expired.ambiguous
+
+
+def test_request_id_stays_the_same_over_exchanges() -> None:
+    """Invariant 2: one request id for the whole life of a refresh token."""
+    partner = established(policy=steady(deadline=0.01, **WITHOUT_WAITING))
+    for second in (0, 50, 100):
+        partner.protocol.refresh()
+        partner.fail_next(at(second), AMBIGUOUS)
+        partner.fail_next(at(second), AMBIGUOUS)
+        while partner.protocol.activity != "idle":
+            partner.fail_next(at(second + 1), AMBIGUOUS)
+    assert len({request_id_of(request) for request in partner.sent}) == 1
+    assert len({refresh_token_in(request) for request in partner.sent}) == 1
+
+
+def test_each_pair_has_a_request_id_of_its_own() -> None:
+    """Another refresh token is another request."""
+    partner = established()
+    for second in (1, 2, 3):
+        partner.protocol.refresh()
+        partner.answer_next(at(second))
+    assert len({request_id_of(request) for request in partner.sent}) == 3
+    assert len({refresh_token_in(request) for request in partner.sent}) == 3
+
+
+def test_establish_keeps_its_request_id_for_all_attempts() -> None:
+    """A service that knows the request id answers the second sending like the first; the next establish is new."""
+    partner = Partner()
+    partner.ask_to_establish(at(0))
+    partner.fail_next(at(0), AMBIGUOUS)
+    partner.answer_next(at(0))
+    partner.ask_to_establish(at(0))
+    partner.answer_next(at(0))
+    ids = [request_id_of(request) for request in partner.sent]
+    assert ids[0] == ids[1] != ids[2]
+
+
+# An answer: temporary
+
+
+@pytest.mark.parametrize(("status", "acted"), [(429, False), (408, False), (425, False), (500, True), (503, True)])
+def test_5xx_may_have_been_acted_on(status: int, acted: bool) -> None:
+    """A 5xx may come from a gateway that lost its backend; 408, 425 and 429 say that nothing was done."""
+    partner = established(policy=steady(deadline=0.1))
+    call = partner.protocol.refresh()
+    partner.answer_next(at(0), status)
+    error = error_of(call)
+    assert isinstance(error, RefreshError)
+    assert (error.status, error.ambiguous) == (status, acted)
+    assert partner.protocol.snapshot()["ambiguous"] is acted
+    refused = partner.protocol.refresh()
+    now = at(10)
+    partner.answer_next(now, 401)
+    assert error_of(refused).ambiguous is acted
+
+
+def test_temporary_answer_does_not_take_doubt_away() -> None:
+    """Ambiguous first and 429 then: what became of the first sending is still not known."""
+    partner = established(policy=steady(**WITHOUT_WAITING))
+    call = partner.protocol.refresh()
+    partner.fail_next(at(0), AMBIGUOUS)
+    partner.answer_next(at(0), 429)
+    assert partner.protocol.snapshot()["ambiguous"] is True
+    partner.answer_next(at(1), 401)
+    assert error_of(call).ambiguous
+
+
+def test_success_takes_doubt_away() -> None:
+    """A new pair was never presented."""
+    partner = established()
+    partner.protocol.refresh()
+    partner.fail_next(at(0), AMBIGUOUS)
+    partner.answer_next(at(0))
+    assert partner.protocol.snapshot()["ambiguous"] is False
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ((("retry-after", "7"),), 7),
+        ((("Retry-After", "Tue, 14 Nov 2023 22:13:29 GMT"), ("Date", "Tue, 14 Nov 2023 22:13:20 GMT")), 9),
+        ((("retry-after", "Tue, 14 Nov 2023 22:13:24 GMT"),), 4),
+        ((("retry-after", "0"),), 0.25),
+        ((), 0.25),
+    ],
+)
+def test_retry_after_is_honoured(headers: "tuple[tuple[str, str], ...]", seconds: float) -> None:
+    """FIELD S5c, WIRE.md: both forms; never sooner than the backoff."""
+    partner = established()
+    call = partner.protocol.refresh()
+    partner.answer_next(at(0), 429, headers)
+    step = partner.protocol.next_step(at(0))
+    assert isinstance(step, Sleep)
+    assert step.seconds == seconds
+    partner.answer_next(at(seconds))
+    assert call.error is None
+
+
+def test_retry_after_beyond_the_deadline_is_an_error_at_once() -> None:
+    """Nobody waits for what cannot come in time; the error says when to come again."""
+    partner = established(policy=steady(deadline=30))
+    call = partner.protocol.refresh()
+    partner.answer_next(at(0), 503, (("retry-after", "31"),))
+    error = error_of(call)
+    assert isinstance(error, RefreshError)
+    assert (error.retry_after, error.status) == (31, 503)
+    assert partner.is_idle(at(0))
+
+
+def test_nobody_asks_the_service_before_its_time() -> None:
+    """Asked again too early, the error comes at once, with what is left, and nothing is sent (FIELD S5c)."""
+    partner = established()
+    partner.protocol.refresh()
+    partner.answer_next(at(0), 503, (("retry-after", "100"),))
+    partner.protocol.take_events()
+    call = partner.protocol.refresh()
+    assert partner.is_idle(at(60))
+    error = error_of(call)
+    assert isinstance(error, RefreshError)
+    assert error.retry_after == 40
+    again = partner.protocol.refresh()
+    assert partner.is_idle(at(61))
+    assert error_of(again).retry_after == 39
+    assert len(partner.sent) == 1
+
+
+def test_cool_down_that_ends_with_the_deadline_is_too_long() -> None:
+    """An attempt that begins when the callers leave helps nobody."""
+    partner = established(policy=steady(deadline=30))
+    partner.protocol.refresh()
+    partner.answer_next(at(0), 503, (("retry-after", "100"),))
+    call = partner.protocol.refresh()
+    assert partner.is_idle(at(70))
+    assert error_of(call).retry_after == 30
+
+
+def test_cool_down_that_ends_in_time_is_waited_for() -> None:
+    """Less than the deadline is left: wait, then send."""
+    partner = established()
+    partner.protocol.refresh()
+    partner.answer_next(at(0), 503, (("retry-after", "100"),))
+    call = partner.protocol.refresh()
+    step = partner.protocol.next_step(at(80))
+    assert isinstance(step, Sleep)
+    assert step.seconds == 20
+    partner.answer_next(at(100))
+    assert call.error is None
+
+
+def test_retry_after_is_capped() -> None:
+    """policy.py: an operator's slip of the pen does not shut users out for a year."""
+    partner = established()
+    call = partner.protocol.refresh()
+    partner.answer_next(at(0), 503, (("retry-after", "31536000"),))
+    assert error_of(call).retry_after == 3600
+
+
+def test_establish_is_not_held_up_by_a_refreshs_cool_down() -> None:
+    """The user proves the factors again: that is another operation."""
+    partner = established()
+    partner.protocol.refresh()
+    partner.answer_next(at(0), 503, (("retry-after", "100"),))
+    call = partner.ask_to_establish(at(1))
+    partner.answer_next(at(1))
+    assert call.error is None
+    refresh = partner.protocol.refresh()
+    partner.answer_next(at(1))
+    assert refresh.error is None
+
+
+@pytest.mark.parametrize("kind", ["establish", "verify credentials"])
+def test_temporary_failure_of_the_other_calls(kind: str) -> None:
+    """errors.py: EstablishError, try later; what you had before is untouched."""
+    partner = established(policy=steady(deadline=0.1))
+    protocol = partner.protocol
+    call = partner.ask_to_establish(at(0)) if kind == "establish" else protocol.verify_credentials("u", "p")
+    partner.answer_next(at(0), 503)
+    error = error_of(call)
+    assert type(error) is EstablishError
+    assert str(error) == f"could not {kind}: the service answered 503"
+    # A second issue under the same token id would have voided the refresh token (WIRE.md, token id).
+    assert protocol.snapshot()["ambiguous"] is (kind == "establish")
+    assert protocol.fresh_token(at(1))
+
+
+def test_other_calls_are_tried_again_within_the_deadline() -> None:
+    """A 503 or a cut wire is no reason to bother the user."""
+    partner = Partner()
+    call = partner.ask_to_establish(at(0))
+    partner.answer_next(at(0), 503)
+    woken = partner.sleep_through(at(0))
+    assert woken.monotonic == at(0.25).monotonic
+    partner.fail_next(woken)
+    partner.answer_next(partner.sleep_through(woken))
+    assert call.result() is None
+
+
+# An answer: refused
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
+def test_refused_refresh_ends_the_session(status: int) -> None:
+    """WIRE.md, Answers: the refresh token is spent, revoked or expired; invariant 2: it is not presented again."""
+    partner = established()
+    call = partner.protocol.refresh()
+    partner.answer_next(at(5), status)
+    error = error_of(call)
+    assert isinstance(error, SessionExpiredError)
+    assert (error.status, error.ambiguous, error.retry_after) == (status, False, None)
+    assert f"the service answered {status}" in str(error)
+    assert partner.protocol.state == EXPIRED
+    assert partner.is_idle(at(6))
+    again = error_of(partner.protocol.refresh())
+    assert isinstance(again, SessionExpiredError)
+    assert partner.is_idle(at(6))
+
+
+def test_refused_establish_is_an_error_of_the_call_alone() -> None:
+    """errors.py: prove the security factors again."""
+    partner = Partner()
+    call = partner.protocol.establish(["forged"])
+    partner.answer_next(at(0))
+    error = error_of(call)
+    assert isinstance(error, RefusedError)
+    assert (error.status, error.ambiguous) == (401, False)
+    assert "could not establish: the service answered 401" in str(error)
+
+
+# An answer: a protocol violation
+
+VIOLATIONS = {
+    "captive portal": (200, b"<html>"),
+    "redirect": (302, b""),
+    "payment": (402, b""),
+    "other request": (200, envelope("other", token_data())),
+}
+
+
+@pytest.mark.parametrize(("status", "body"), VIOLATIONS.values(), ids=VIOLATIONS)
+def test_violation_is_a_clear_error_and_leaves_the_tokens(status: int, body: bytes) -> None:
+    """WIRE.md, Answers: a clear error, the session's tokens untouched; not tried again by itself."""
+    partner = established()
+    before = partner.protocol.snapshot()["pair"]
+    call = partner.protocol.refresh()
+    partner.answer_next(at(1), status, (), body)
+    error = error_of(call)
+    assert type(error) is ProtocolViolationError
+    assert (error.status, error.ambiguous, error.retry_after) == (status, True, 0.25)
+    assert partner.protocol.snapshot()["pair"] == before
+    assert partner.protocol.fresh_token(at(1))
+    assert partner.is_idle(at(1))
+    again = partner.protocol.refresh()
+    partner.answer_next(partner.sleep_through(at(1)))
+    assert again.error is None
+    assert len({request_id_of(request) for request in partner.sent}) == 1
+
+
+@pytest.mark.parametrize("kind", ["establish", "verify credentials"])
+def test_violation_of_the_other_calls(kind: str) -> None:
+    """The same clear error, and no cool-down for anything."""
+    partner = Partner()
+    call = partner.ask_to_establish(at(0)) if kind == "establish" else partner.protocol.verify_credentials("u", "p")
+    partner.answer_next(at(0), 200, (), b"<html>")
+    assert type(error_of(call)) is ProtocolViolationError
+    assert str(error_of(call)) == f"could not {kind}: the answer is not JSON"
+    assert partner.protocol.next_step(at(0)) is None
+
+
+@settings(max_examples=50)
+@given(st.integers(100, 999), st.binary(max_size=60), st.dictionaries(st.text(max_size=9), st.text(max_size=9)))
+def test_any_answer_settles_or_is_tried_again(status: int, body: bytes, headers: "dict[str, str]") -> None:
+    """Fuzz, invariant 7: whatever the server sends, the call settles within the deadline and tokens are never lost."""
+    protocol = make_protocol(policy=steady(deadline=1))
+    call = protocol.establish(["s"])
+    now, sent = at(0), 0
+    while not call.settled:
+        step = protocol.next_step(now)
+        if isinstance(step, Sleep):
+            now = Instant(now.monotonic + step.seconds, now.wall)
+            continue
+        assert isinstance(step, SendRequest)
+        sent += 1
+        protocol.receive_response(Response(status, headers, body), now)
+    assert now.monotonic <= at(1).monotonic
+    assert sent <= 10
+    assert call.error is not None
+    json.dumps(protocol.snapshot())
+
+
+# Lifetimes
+
+
+def test_lifetimes_count_from_the_moment_of_sending() -> None:
+    """DESIGN.md, Lifetimes: from the moment the request was SENT, not received."""
+    partner = established()
+    partner.protocol.refresh()
+    partner.answer_next(at(100), took=9)
+    assert partner.protocol.fresh_token(at(100 + STALE_AT - 0.1))
+    assert partner.protocol.fresh_token(at(100 + STALE_AT)) is None
+
+
+def test_lifetimes_count_from_the_last_sending_if_the_others_never_arrived() -> None:
+    """What was not sent cannot have been answered."""
+    partner = established(policy=steady(backoff_base=20))
+    partner.protocol.refresh()
+    partner.fail_next(at(100))
+    partner.answer_next(at(110))
+    assert partner.protocol.fresh_token(at(110 + STALE_AT - 0.1))
+
+
+def test_lifetimes_count_from_the_first_sending_if_that_may_have_been_answered() -> None:
+    """The answer may be the one to the first sending, so its token may be that old."""
+    partner = established()
+    partner.protocol.refresh()
+    partner.fail_next(at(100), AMBIGUOUS, took=10)
+    partner.answer_next(at(110))
+    assert partner.protocol.fresh_token(at(100 + STALE_AT - 1))  # a date hides up to a second
+    assert partner.protocol.fresh_token(at(100 + STALE_AT)) is None
+
+
+@pytest.mark.parametrize("offset", [0, 7200, -7200, 10**8])
+def test_clocks_that_differ_do_no_harm(offset: int) -> None:
+    """FIELD S6 and S6a: the server's clock is hours or years off ours; neither hammer nor hand out dead tokens."""
+    partner = established(clock_offset=offset)
+    assert partner.protocol.fresh_token(at(STALE_AT - 1))
+    assert partner.protocol.fresh_token(at(STALE_AT)) is None
+    assert partner.protocol.request_token(at(DEAD_AT - 1)).settled
+    assert not partner.protocol.request_token(at(DEAD_AT)).settled
+
+
+@pytest.mark.parametrize(
+    ("monotonic", "wall", "asks"),
+    [(100, 100, False), (100, 0, True), (0, 100, True), (101, 98, True), (101, 101, False)],
+)
+def test_session_is_over_without_asking_only_if_both_clocks_say_so(monotonic: int, wall: int, asks: bool) -> None:
+    """DESIGN.md, Lifetimes: when only one clock says so, the server is asked: it is the authority."""
+    partner = established(refresh_lifetime=98, permission_lifetime=10)
+    now = at(monotonic, wall_ahead=wall - monotonic)
+    call = partner.protocol.request_token(now)
+    step = partner.protocol.next_step(now)
+    assert isinstance(step, SendRequest) == asks
+    if not asks:
+        error = error_of(call)
+        assert isinstance(error, SessionExpiredError)
+        assert (error.ambiguous, error.status) == (False, None)
+        assert "the lifetime of its refresh token has passed" in str(error)
+        assert partner.protocol.state == EXPIRED
+        assert isinstance(partner.protocol.take_events()[-1], SessionExpired)
+
+
+def test_jumping_wall_does_not_hammer() -> None:
+    """An operator sets the clock an hour ahead: one refresh, and then the new pair is fresh."""
+    partner = established()
+    now = at(10, wall_ahead=3600)
+    partner.protocol.request_token(now)
+    partner.answer_next(now)
+    assert partner.protocol.fresh_token(now)
+    back = at(20)
+    assert partner.protocol.fresh_token(back)
+    assert partner.is_idle(back)
+
+
+# Replayed answers
+
+
+def test_replayed_token_that_is_dead_is_not_handed_out() -> None:
+    """An old answer came again: its permission token is dead, its refresh token is as good as any; go on with that."""
+    partner = established(grace=60, permission_lifetime=5)
+    call = partner.protocol.refresh()
+    partner.lose_the_answer(at(10), took=10)
+    partner.answer_next(at(20))
+    assert not call.settled
+    assert partner.protocol.generation == 2
+    partner.answer_next(at(20))
+    assert call.result() is None
+    assert partner.protocol.generation == 3
+    assert partner.protocol.fresh_token(at(20))
+    tokens = [refresh_token_in(request) for request in partner.sent]
+    assert tokens[0] == tokens[1] != tokens[2]
+    ids = [request_id_of(request) for request in partner.sent]
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_replayed_token_that_still_works_is_handed_out() -> None:
+    """No third request where the second one brought what was asked for."""
+    partner = established(grace=60, permission_lifetime=50)
+    call = partner.protocol.refresh()
+    partner.lose_the_answer(at(10), took=10)
+    partner.answer_next(at(20))
+    assert call.settled
+    assert partner.protocol.fresh_token(at(20))
+
+
+def test_replay_over_exchanges_ends_with_its_token() -> None:
+    """Invariant 3: an answer replayed to a later exchange bears a token that was issued in the earlier one."""
+    partner = established(grace=600, policy=steady(deadline=1, backoff_base=100))
+    partner.protocol.refresh()
+    partner.lose_the_answer(at(0))
+    partner.fail_next(at(0), AMBIGUOUS)
+    assert partner.protocol.activity == "idle"
+    call = partner.protocol.refresh()
+    partner.answer_next(at(300))
+    assert call.error is None
+    assert partner.service.statistics.replayed == 1
+    assert partner.protocol.request_token(at(DEAD_AT - 2)).settled
+    assert not partner.protocol.request_token(at(DEAD_AT)).settled
+
+
+def test_replay_after_a_5xx_ends_with_its_token() -> None:
+    """The same after a 503 from a gateway behind which the service had acted: an ambiguous outcome by another name."""
+    partner = established(grace=600, policy=steady(deadline=600, backoff_cap=300, backoff_base=600))
+    call = partner.protocol.refresh()
+    partner.service.handle(partner.take_request(at(0)), at(0).wall)
+    partner.protocol.receive_response(Response(503, {}, b""), at(0))
+    partner.answer_next(at(150))
+    assert partner.service.statistics.replayed == 1
+    assert call.error is None
+    assert not partner.protocol.request_token(at(DEAD_AT)).settled
+
+
+def test_dead_replay_after_a_5xx_is_not_thrown_away() -> None:
+    """Its permission token is past, its refresh token is the only one that the service will take from now on."""
+    partner = established(grace=600, permission_lifetime=5, policy=steady(backoff_base=40, backoff_cap=40))
+    call = partner.protocol.refresh()
+    partner.service.handle(partner.take_request(at(0)), at(0).wall)
+    partner.protocol.receive_response(Response(503, {}, b""), at(0))
+    woken = partner.sleep_through(at(0))
+    partner.answer_next(woken)
+    partner.answer_next(woken)
+    assert call.result() is None
+    assert partner.protocol.generation == 3
+
+
+def test_replays_that_never_end_do_not_go_on_for_ever() -> None:
+    """Invariant 7: a service whose every token is dead on arrival ends as an error at the deadline."""
+    partner = established(policy=steady(deadline=20))
+    call = partner.protocol.refresh()
+    partner.fail_next(at(0), AMBIGUOUS, took=10)
+    request = partner.take_request(at(10))
+    body = envelope(request_id_of(request), token_data("p", "r", at(5).wall, at(9999).wall))
+    headers = {"Date": "Tue, 14 Nov 2023 22:13:30 GMT"}
+    partner.protocol.receive_response(Response(200, headers, body), at(21))
+    error = error_of(call)
+    assert isinstance(error, RefreshError)
+    assert error.retry_after == 0
+    assert partner.protocol.generation == 2
+    assert partner.is_idle(at(21))
+
+
+def test_slow_answer_with_a_short_lived_token_still_settles_well() -> None:
+    """A service that takes longer to answer than its tokens live: one request, not one after another."""
+    partner = established(permission_lifetime=3)
+    call = partner.protocol.request_token(at(5))
+    partner.answer_next(at(5), took=6)
+    assert call.settled
+    assert partner.is_idle(at(11))
+    assert len(partner.sent) == 1
+
+
+def test_caller_that_joined_after_the_token_had_died_gets_another() -> None:
+    """Invariant 3: no caller gets a token that was dead when it asked."""
+    partner = established(permission_lifetime=3)
+    call = partner.protocol.request_token(at(5))
+    request = partner.take_request(at(5))
+    assert partner.protocol.request_token(at(10)) is call
+    partner.protocol.receive_response(partner.service.handle(request, at(5).wall), at(11))
+    assert not call.settled
+    partner.answer_next(at(11))
+    assert call.result() is None
+    assert partner.protocol.fresh_token(at(11))
+
+
+# Events of an exchange
+
+
+def test_failed_attempts_are_events() -> None:
+    """Each says why, the status, and in how many seconds the next attempt comes at the earliest."""
+    partner = established(policy=steady(deadline=3, backoff_base=1))
+    partner.protocol.refresh()
+    partner.fail_next(at(0), AMBIGUOUS)
+    partner.answer_next(at(1), 503)
+    partner.answer_next(at(2), 429, (("retry-after", "9"),))
+    failed = [event for event in partner.protocol.take_events() if isinstance(event, AttemptFailed)]
+    assert [(event.reason, event.retry_in, event.status) for event in failed] == [
+        ("the wire is cut", 0.0, None),
+        ("the service answered 503", 1.0, 503),
+        ("the service answered 429", 9.0, 429),
+    ]
+    assert [event.at.wall - at(0).wall for event in failed] == [0, 1, 2]
+    assert all(event.token_id == TOKEN_ID for event in failed)
+
+
+# The store
+
+
+def stored(state: "dict[str, object] | None" = None, **numbers: float) -> Partner:
+    """Return a partner whose session shares a store, and has been established under its lease."""
+    partner = Partner(policy=steady(**numbers), stored=True)
+    call = partner.ask_to_establish(at(0))
+    acquire(partner, at(0), state)
+    partner.answer_next(at(0))
+    save(partner, at(0))
+    release(partner, at(0))
+    assert call.error is None
+    partner.protocol.take_events()
+    partner.sent.clear()
+    return partner
+
+
+def acquire(partner: Partner, now: Instant, state: "dict[str, object] | None") -> AcquireLease:
+    """Take the lease and report what the store holds."""
+    step = partner.protocol.next_step(now)
+    assert isinstance(step, AcquireLease), step
+    partner.protocol.receive_state(state, now)
+    return step
+
+
+def save(partner: Partner, now: Instant) -> "dict[str, object]":
+    """Save, and return what was saved, as it comes back from a disk."""
+    step = partner.protocol.next_step(now)
+    assert isinstance(step, SaveState), step
+    assert step.key == TOKEN_ID
+    partner.protocol.receive_done(now)
+    saved = json.loads(json.dumps(step.state))
+    assert isinstance(saved, dict)
+    return saved
+
+
+def release(partner: Partner, now: Instant) -> None:
+    """Give the lease back."""
+    step = partner.protocol.next_step(now)
+    assert isinstance(step, ReleaseLease), step
+    assert step.key == TOKEN_ID
+    partner.protocol.receive_done(now)
+
+
+def refreshed_elsewhere(partner: Partner, now: Instant, times: int = 1) -> "dict[str, object]":
+    """Let another process refresh the same session, and return what it saved."""
+    saved = json.loads(json.dumps(partner.protocol.snapshot()))
+    for _ in range(times):
+        other = Partner(policy=steady(), stored=True)
+        other.service = partner.service
+        other.protocol = type(other.protocol).from_snapshot(
+            saved, now, random_bytes=other.chance, policy=steady(), stored=True
+        )
+        other.protocol.refresh()
+        acquire(other, now, saved)
+        other.answer_next(now)
+        saved = save(other, now)
+        release(other, now)
+    assert isinstance(saved, dict)
+    return saved
+
+
+def test_refresh_under_a_lease_tells_its_story_in_order() -> None:
+    """DESIGN.md, Sharing a session: acquire, send, save, release."""
+    partner = stored()
+    call = partner.protocol.refresh()
+    step = acquire(partner, at(1), None)
+    assert step.key == TOKEN_ID
+    partner.answer_next(at(1))
+    save(partner, at(1))
+    assert call.settled
+    release(partner, at(1))
+    assert partner.is_idle(at(1))
+
+
+def test_lease_outlives_the_exchange() -> None:
+    """DESIGN.md, Sharing a session: an exchange's deadline is always shorter than its lease."""
+    partner = stored(deadline=30, attempt_timeout=10)
+    partner.protocol.refresh()
+    step = acquire(partner, at(1), None)
+    assert step.ttl == 50
+
+
+def test_new_pair_is_durable_before_anybody_sees_it() -> None:
+    """Invariant 8: until the save is reported, callers have the old token, and the saved state has the new one."""
+    partner = stored()
+    old = partner.protocol.newest_token()
+    call = partner.protocol.refresh()
+    acquire(partner, at(1), None)
+    partner.answer_next(at(1))
+    step = partner.protocol.next_step(at(1))
+    assert isinstance(step, SaveState)
+    assert not call.settled
+    assert partner.protocol.newest_token() == partner.protocol.fresh_token(at(1)) == old
+    assert step.state["ambiguous"] is False
+    assert step.state["state"] == ACTIVE
+    partner.protocol.receive_done(at(2))
+    assert call.result() is None
+    assert partner.protocol.newest_token() not in (old, None)
+    assert partner.protocol.snapshot() == step.state
+    (event,) = partner.protocol.take_events()
+    assert isinstance(event, TokenRotated)
+
+
+def test_state_that_is_newer_is_adopted_and_nothing_is_sent() -> None:
+    """DESIGN.md, Sharing a session: if another process has already rotated, adopt that (FIELD S7)."""
+    partner = stored()
+    call = partner.protocol.refresh()
+    newer = refreshed_elsewhere(partner, at(1))
+    partner.protocol.take_events()
+    acquire(partner, at(2), newer)
+    assert call.settled
+    release(partner, at(2))
+    assert partner.is_idle(at(2))
+    assert call.error is None
+    assert partner.sent == []
+    assert partner.protocol.generation == 2
+    assert partner.protocol.snapshot()["pair"] == newer["pair"]
+    (event,) = partner.protocol.take_events()
+    assert isinstance(event, StateAdopted)
+
+
+def test_adopted_token_that_is_dead_is_refreshed_at_once() -> None:
+    """Invariant 3: the other process rotated long ago: what it got is dead as well, so go on with its refresh token."""
+    partner = stored()
+    newer = refreshed_elsewhere(partner, at(1), times=2)
+    now = at(DEAD_AT + 5)
+    call = partner.protocol.request_token(now)
+    acquire(partner, now, newer)
+    assert not call.settled
+    partner.answer_next(now)
+    save(partner, now)
+    release(partner, now)
+    assert call.error is None
+    assert partner.protocol.generation == 4
+    assert partner.protocol.fresh_token(now)
+
+
+@pytest.mark.parametrize("times", [0, 1])
+def test_state_that_is_not_newer_is_not_adopted(times: int) -> None:
+    """Our own state comes back from the store, or an older one (invariant 6)."""
+    partner = stored()
+    older = json.loads(json.dumps(partner.protocol.snapshot()))
+    for _ in range(times):
+        partner.protocol.refresh()
+        acquire(partner, at(1), None)
+        partner.answer_next(at(1))
+        save(partner, at(1))
+        release(partner, at(1))
+    held = partner.protocol.snapshot()["pair"]
+    partner.protocol.refresh()
+    acquire(partner, at(2), older)
+    assert partner.protocol.snapshot()["pair"] == held
+    partner.answer_next(at(2))
+    save(partner, at(2))
+
+
+def test_adopted_state_keeps_its_doubt_and_its_request_id() -> None:
+    """Invariant 2: another process was cut off; this one presents the same token under the same request id."""
+    partner = stored()
+    state = refreshed_elsewhere(partner, at(1))
+    state["ambiguous"] = True
+    now = at(DEAD_AT + 5)
+    call = partner.protocol.request_token(now)
+    acquire(partner, now, state)
+    request = partner.take_request(now)
+    assert isinstance(state["pair"], dict)
+    assert request_id_of(request) == state["pair"]["request_id"]
+    assert refresh_token_in(request) == state["pair"]["refresh_token"]
+    partner.protocol.receive_response(Response(401, {}, b""), now)
+    release(partner, now)
+    assert error_of(call).ambiguous
+
+
+def test_establish_takes_the_lease_and_counts_on() -> None:
+    """A new process with an empty memory: its generation has to be newer than the store's, or nobody would adopt it."""
+    partner = stored()
+    held = json.loads(json.dumps(partner.protocol.snapshot()))
+    fresh = Partner(policy=steady(), stored=True)
+    fresh.service = partner.service
+    call = fresh.ask_to_establish(at(5))
+    acquire(fresh, at(5), held)
+    fresh.answer_next(at(5))
+    saved = save(fresh, at(5))
+    release(fresh, at(5))
+    assert call.error is None
+    assert isinstance(saved["pair"], dict)
+    assert saved["pair"]["generation"] == 2
+
+
+def test_verification_needs_no_lease() -> None:
+    """It concerns no session."""
+    partner = stored()
+    partner.protocol.verify_credentials("u", "p")
+    assert isinstance(partner.take_request(at(1)), Request)
+
+
+def test_store_that_fails_while_the_token_works_hurts_nobody() -> None:
+    """DESIGN.md, Sharing a session: nothing happens to callers; an event, and a cool-down."""
+    partner = stored(backoff_base=20)
+    partner.protocol.request_token(at(STALE_AT))
+    assert isinstance(partner.protocol.next_step(at(STALE_AT)), AcquireLease)
+    partner.protocol.receive_failure(SendFailure(STORE_FAILED, "no route"), at(STALE_AT))
+    assert partner.is_idle(at(STALE_AT))
+    assert partner.protocol.fresh_token(at(STALE_AT + 9))
+    assert partner.protocol.request_token(at(STALE_AT + 9)).settled
+    assert partner.reasons() == ["the store or its lease is not to be had: no route"]
+    assert partner.sent == []
+
+
+def test_store_that_fails_at_the_end_of_the_token_is_an_error() -> None:
+    """DESIGN.md, Sharing a session: the safe default; refreshing blindly can lose the session for the whole fleet."""
+    partner = stored()
+    call = partner.protocol.request_token(at(DEAD_AT))
+    partner.protocol.next_step(at(DEAD_AT))
+    partner.protocol.receive_failure(SendFailure(STORE_FAILED, "no route"), at(DEAD_AT))
+    error = error_of(call)
+    assert isinstance(error, RefreshError)
+    assert "the store or its lease is not to be had: no route" in str(error)
+    assert error.retry_after == 0.25
+    assert not error.ambiguous
+    assert partner.is_idle(at(DEAD_AT))
+
+
+@pytest.mark.parametrize("state", [{"format": "other"}, {"format": "tenure session", "version": 99}])
+def test_store_that_holds_nonsense_is_an_error_and_gives_the_lease_back(state: "dict[str, object]") -> None:
+    """A damaged or newer state is not overwritten by chance."""
+    partner = stored()
+    call = partner.protocol.refresh()
+    acquire(partner, at(1), state)
+    release(partner, at(1))
+    assert isinstance(error_of(call), RefreshError)
+    assert partner.sent == []
+    assert partner.protocol.fresh_token(at(2))
+
+
+@pytest.mark.parametrize("foreign", ["url", "token_id"])
+def test_state_of_another_session_is_not_adopted(foreign: str) -> None:
+    """A store's keys may be mixed up: somebody else's tokens would be handed out."""
+    partner = stored()
+    state = refreshed_elsewhere(partner, at(1))
+    state[foreign] = "https://elsewhere.example" if foreign == "url" else "other"
+    call = partner.protocol.refresh()
+    acquire(partner, at(1), state)
+    release(partner, at(1))
+    assert isinstance(error_of(call), RefreshError)
+    assert partner.protocol.generation == 1
+
+
+def test_pair_that_cannot_be_saved_is_kept_in_memory() -> None:
+    """It is still the only pair that works: better in memory than lost; an event tells."""
+    partner = stored()
+    call = partner.protocol.refresh()
+    acquire(partner, at(1), None)
+    partner.answer_next(at(1))
+    assert isinstance(partner.protocol.next_step(at(1)), SaveState)
+    partner.protocol.receive_failure(SendFailure(STORE_FAILED, "disk full"), at(1))
+    release(partner, at(1))
+    assert call.error is None
+    assert partner.protocol.generation == 2
+    assert partner.reasons() == ["could not save: disk full"]
+
+
+@pytest.mark.parametrize("status", [401, 402, 503])
+def test_lease_is_given_back_after_every_outcome(status: int) -> None:
+    """Refused, violated or given up: others may go on."""
+    partner = stored(deadline=0.1)
+    call = partner.protocol.refresh()
+    acquire(partner, at(1), None)
+    partner.answer_next(at(1), status)
+    assert call.settled
+    release(partner, at(1))
+    assert partner.is_idle(at(1))
+
+
+def test_call_asked_while_the_lease_is_given_back_is_a_new_one() -> None:
+    """The call has settled already, so whoever asks now must not get its outcome."""
+    partner = stored(deadline=0.1)
+    first = partner.protocol.refresh()
+    acquire(partner, at(1), None)
+    partner.answer_next(at(1), 503)
+    assert first.settled
+    second = partner.protocol.refresh()
+    assert not second.settled
+    release(partner, at(1))
+    acquire(partner, at(9), None)
+    partner.answer_next(at(9))
+    save(partner, at(9))
+    release(partner, at(9))
+    assert second.error is None
+
+
+def test_token_refused_while_the_lease_is_given_back_is_refreshed() -> None:
+    """DESIGN.md, invalidate: the new token is refused at once; whoever asks then must not get that token."""
+    partner = stored()
+    partner.protocol.refresh()
+    acquire(partner, at(1), None)
+    partner.answer_next(at(1))
+    save(partner, at(1))
+    assert partner.protocol.invalidate(str(partner.protocol.newest_token()))
+    assert not partner.protocol.request_token(at(1)).settled
+
+
+def test_load_adopts_what_the_store_holds() -> None:
+    """A new process finds the session and needs no lease to look."""
+    partner = stored()
+    state = json.loads(json.dumps(partner.protocol.snapshot()))
+    fresh = make_protocol(stored=True)
+    call = fresh.load()
+    step = fresh.next_step(at(3))
+    assert isinstance(step, LoadState)
+    assert step.key == TOKEN_ID
+    fresh.receive_state(state, at(3))
+    assert call.result() is None
+    assert fresh.fresh_token(at(3)) == partner.protocol.newest_token()
+    assert fresh.next_step(at(3)) is None
+
+
+def test_load_of_nothing() -> None:
+    """An empty store is no error."""
+    protocol = make_protocol(stored=True)
+    call = protocol.load()
+    protocol.next_step(at(0))
+    protocol.receive_state(None, at(0))
+    assert call.result() is None
+    assert protocol.newest_token() is None
+
+
+def test_load_from_a_store_that_fails() -> None:
+    """The error says so; what is held stays."""
+    protocol = make_protocol(stored=True)
+    call = protocol.load()
+    protocol.next_step(at(0))
+    protocol.receive_failure(SendFailure(STORE_FAILED, "no route"), at(0))
+    assert isinstance(error_of(call), RefreshError)
+    assert error_of(call).retry_after == 0
+    assert protocol.next_step(at(0)) is None
+
+
+def test_load_of_nonsense() -> None:
+    """The error says what is wrong with what the store holds."""
+    protocol = make_protocol(stored=True)
+    call = protocol.load()
+    protocol.next_step(at(0))
+    protocol.receive_state({"format": "other"}, at(0))
+    assert isinstance(error_of(call), SnapshotError)
+
+
+def test_token_asked_for_behind_a_load_of_a_dead_one_is_refreshed() -> None:
+    """Invariant 3: what was loaded is newer than nothing, and yet too old."""
+    partner = stored()
+    state = json.loads(json.dumps(partner.protocol.snapshot()))
+    fresh = Partner(policy=steady(), stored=True)
+    fresh.service = partner.service
+    now = at(DEAD_AT + 5)
+    fresh.protocol.load()
+    call = fresh.protocol.request_token(now)
+    fresh.protocol.next_step(now)
+    fresh.protocol.receive_state(state, now)
+    acquire(fresh, now, state)
+    fresh.answer_next(now)
+    save(fresh, now)
+    release(fresh, now)
+    assert call.error is None
+    assert fresh.protocol.fresh_token(now)
+
+
+def test_process_that_died_after_sending_is_replaced_by_another() -> None:
+    """Invariant 8: a crash at any instruction; the grace window gives the answer back, with a token dead by then."""
+    partner = Partner(policy=steady(), stored=True, grace=600, permission_lifetime=5)
+    partner.ask_to_establish(at(0))
+    acquire(partner, at(0), None)
+    partner.answer_next(at(0))
+    state = save(partner, at(0))
+    release(partner, at(0))
+    partner.protocol.refresh()
+    acquire(partner, at(10), state)
+    partner.service.handle(partner.take_request(at(10)), at(10).wall)  # and here the process dies
+    heir = Partner(policy=steady(), stored=True)
+    heir.service = partner.service
+    heir.protocol.load()
+    heir.protocol.next_step(at(70))
+    heir.protocol.receive_state(state, at(70))
+    call = heir.protocol.request_token(at(70))
+    acquire(heir, at(70), state)
+    heir.answer_next(at(70))
+    assert heir.service.statistics.replayed == 1
+    save(heir, at(70))
+    heir.answer_next(at(70))
+    save(heir, at(70))
+    assert call.error is None
+
+
+def test_establish_that_was_cut_off_may_have_ended_the_session() -> None:
+    """WIRE.md, token id: issuing again voids the refresh token before it, so its refusal may come of a lost answer."""
+    partner = established(policy=steady(deadline=0.1))
+    establish = partner.ask_to_establish(at(1))
+    partner.lose_the_answer(at(1))
+    partner.fail_next(at(1))
+    assert isinstance(error_of(establish), EstablishError)
+    call = partner.protocol.refresh()
+    partner.answer_next(at(2))
+    error = error_of(call)
+    assert isinstance(error, SessionExpiredError)
+    assert error.ambiguous
+
+
+def test_disowned_while_saving_does_not_forget_that_the_token_was_used() -> None:
+    """Invariant 2: never again after an answer was received for it, at least not as if nothing had been."""
+    partner = stored()
+    partner.protocol.refresh()
+    acquire(partner, at(1), None)
+    partner.answer_next(at(1))
+    assert isinstance(partner.protocol.next_step(at(1)), SaveState)
+    partner.protocol.disown_exchange()
+    assert partner.protocol.generation == 2 or partner.protocol.snapshot()["ambiguous"] is True
+
+
+def test_establish_overwrites_a_damaged_state() -> None:
+    """errors.py, SessionExpiredError: establish anew; that has to be possible without a file manager."""
+    partner = Partner(policy=steady(), stored=True)
+    call = partner.ask_to_establish(at(0))
+    acquire(partner, at(0), {"format": "damaged"})
+    partner.answer_next(at(0))
+    save(partner, at(0))
+    assert call.error is None
+
+
+def test_policy_of_the_exchange_is_that_of_the_session() -> None:
+    """The numbers given are the numbers used."""
+    policy = Policy(attempt_timeout=3)
+    partner = established(policy=policy)
+    partner.protocol.refresh()
+    step = partner.protocol.next_step(at(1))
+    assert isinstance(step, SendRequest)
+    assert step.timeout == 3

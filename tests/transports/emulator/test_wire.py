@@ -1,3 +1,4 @@
+from functools import partial
 from io import BytesIO
 
 import pytest
@@ -71,7 +72,7 @@ def test_the_client_is_told_to_continue():
     for expect, times in ((b"expect: 100-Continue\r\n", 1), (b"", 0)):
         asked: list[bool] = []
         request = read_request(
-            BytesIO(REQUEST.replace(b"Host: x\r\n", expect)), "http://host", lambda asked=asked: asked.append(True)
+            BytesIO(REQUEST.replace(b"Host: x\r\n", expect)), "http://host", partial(asked.append, True)
         )
         assert request is not None
         assert len(asked) == times

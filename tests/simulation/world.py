@@ -202,6 +202,7 @@ class World:
         """The process dies, and a new one begins from what was saved last."""
         self.process += 1
         self.oracle.has_reason = True
+        self.oracle.was_replayed = True  # for all the new process knows
         self.callers = []
         self.oracle.in_flight = None
         self.note("CRASH, restored from the snapshot")

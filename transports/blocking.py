@@ -4,6 +4,7 @@
 # signal) leaves, and the exchange goes on and its answer is taken in (invariant 4).
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from ssl import SSLContext
 from time import monotonic
@@ -44,7 +45,9 @@ class AuthorizationSession(SessionBase):
 
     def _begin_unlocked(self) -> None:
         self._lock = threading.Lock()
-        self._guard = self._changed = threading.Condition(self._lock)
+        # Always entered as the lock itself: Ctrl-C within the Python code of Condition.__enter__ would leave it locked.
+        self._guard = self._lock
+        self._changed = threading.Condition(self._lock)
         self._pumping = False
         self._overdue_at = float("inf")  # monotonic; when a send= has taken longer than it may
         self._kept_alive: threading.Thread | None = None
@@ -116,7 +119,7 @@ class AuthorizationSession(SessionBase):
 
     def close(self) -> None:
         """Send nothing more. Waits for the answer to a request that has left, so that it is not lost."""
-        with self._changed:
+        with self._lock:
             self._is_closed = True
             self._changed.notify_all()
             self._changed.wait_for(lambda: not self._pumping, self._held.policy.attempt_timeout)
@@ -145,11 +148,14 @@ class AuthorizationSession(SessionBase):
         return answer
 
     def _start_pump(self) -> None:
-        thread = threading.Thread(target=self._pump, name="tenure pump", daemon=True)
+        thread = None
         try:
+            thread = threading.Thread(target=self._pump, name="tenure pump", daemon=True)
             thread.start()
         except BaseException as problem:
-            if not thread.is_alive():  # no more threads, the interpreter is shutting down, or Ctrl-C came first
+            if (
+                thread is None or not thread.is_alive()
+            ):  # no more threads, the interpreter is shutting down, or Ctrl-C came first
                 self._pumping = False
                 self._protocol.disown_exchange()
             if isinstance(problem, RuntimeError):
@@ -162,14 +168,14 @@ class AuthorizationSession(SessionBase):
             while (step := self._next_step()) is not None:
                 self._perform(step)
         except BaseException:  # a bug of ours or of a listener's thread hook: the callers must not wait for ever
-            with self._changed:
+            with self._lock:
                 self._pumping = False
                 self._protocol.disown_exchange()
                 self._changed.notify_all()
             raise
 
     def _next_step(self) -> Any:
-        with self._changed:
+        with self._lock:
             step = self._protocol.next_step(read_clocks())
             if step is None:
                 self._pumping = False  # under the same lock: whoever asks next starts the next pump
@@ -180,7 +186,7 @@ class AuthorizationSession(SessionBase):
 
     def _perform(self, step: Any) -> None:
         if isinstance(step, Sleep):
-            with self._changed:
+            with self._lock:
                 if self._changed.wait_for(lambda: self._is_closed, step.seconds):
                     self._protocol.disown_exchange()
             return
@@ -192,22 +198,24 @@ class AuthorizationSession(SessionBase):
             report = failure
         except BaseException as problem:  # whatever a send= may raise: the request may have left
             report = SendFailure(AMBIGUOUS, f"the sender failed with {type(problem).__name__}")
-        with self._changed:
+        with self._lock:
             self._overdue_at = float("inf")
             self._report(report, read_clocks())
             self._changed.notify_all()
 
     def _wait(self, call: Call) -> str | None:
         """Wait until `call` is settled, or until a send= of the user's has exceeded its time-out."""
-        with self._changed:
+        with self._lock:
             while not self._changed.wait_for(lambda: call.settled, GRACE):
                 if monotonic() > self._overdue_at:
                     raise AttemptError("the exchange is still under way: send= exceeds its time-out", ambiguous=True)
         return call.result()
 
     def _stay_alive(self) -> None:
-        while not self._is_closed:
-            with self._changed:
+        while True:
+            with self._lock:
+                if self._is_closed:
+                    return
                 seconds = self._protocol.seconds_until_due(read_clocks())
                 if self._pumping or seconds is None or seconds > 0:
                     # Woken by whatever changes. None: nothing to keep alive until somebody establishes it.
@@ -215,8 +223,8 @@ class AuthorizationSession(SessionBase):
                     continue
             try:
                 self._ask(self._protocol.request_token, read_clocks())
-            except UsageError:
-                return  # closed meanwhile
+            except (AttemptError, UsageError):  # no thread to be had right now, or closed meanwhile
+                time.sleep(GRACE)
 
     def _forget_parent(self) -> None:
         self._begin_unlocked()

@@ -40,7 +40,7 @@ def warn_of_fork() -> None:
         "refresh token, and whichever refreshes second may end the session. Establish a session of its own (with a "
         "token id of its own) in the child, or fork first.",
         RuntimeWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
 
 

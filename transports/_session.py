@@ -1,8 +1,9 @@
 # What the drivers have in common: making a session, and what needs no waiting. How each world waits is its own file's.
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from ssl import SSLContext
 from time import monotonic
 from time import time as wall
@@ -20,6 +21,7 @@ from .. import (
     UnverifiedClaims,
     UsageError,
 )
+from ._forking import survive_fork, warn_of_fork
 from ._listening import Listener, deliver
 
 if TYPE_CHECKING:
@@ -104,8 +106,12 @@ class SessionBase:
         self._protocol = protocol
         self._held = protocol.held
         self._listener = listener
-        self._guard: AbstractContextManager[Any]  # held around every use of the protocol
+        self._lock = threading.Lock()
+        self._guard: AbstractContextManager[Any] = nullcontext()  # held around every use of the protocol
+        self._is_closed = False
+        self._is_forked = False
         self._set_up(send, ssl_context)
+        survive_fork(self)
 
     def _set_up(self, send: Callable[..., Any] | None, ssl_context: SSLContext | None) -> None:
         """Make what this world needs for waiting and sending."""
@@ -133,6 +139,25 @@ class SessionBase:
         """Return the session as a dict that JSON can hold. It holds both tokens: keep it as secret as they are."""
         with self._guard:
             return self._protocol.snapshot()
+
+    def _check(self) -> None:
+        """Called before anything is asked, by a method that a public method calls."""
+        if self._is_closed:
+            raise UsageError("this session object is closed: make a new one, from its snapshot() for instance")
+        if self._is_forked:
+            self._is_forked = False
+            warn_of_fork()
+
+    def _forget_parent(self) -> None:
+        """Called in a forked child: what is under way belongs to the parent, and so do the locks."""
+        self._lock = threading.Lock()
+        self._begin_pumpless()
+        self._is_forked = self._held.pair is not None
+        self._protocol.disown_exchange()
+
+    def _begin_pumpless(self) -> None:
+        """Make what belongs to the pump and to those who wait for it."""
+        raise NotImplementedError  # each driver has its own
 
     def _report(self, report: object, now: Instant) -> None:
         """Tell the core what came of a request, whatever a send= has returned or raised."""

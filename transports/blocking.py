@@ -12,7 +12,6 @@ from time import time as wall
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import AMBIGUOUS, AttemptError, Call, Request, Response, SendFailure, SendRequest, Sleep, UsageError
-from ._forking import survive_fork, warn_of_fork
 from ._session import LONGEST_NAP, SessionBase, read_clocks
 
 if TYPE_CHECKING:
@@ -38,13 +37,9 @@ class AuthorizationSession(SessionBase):
 
             send = shared_sender() if ssl_context is None else RequestsSender(ssl_context)
         self._send: Send = send
-        self._is_closed = False
-        self._is_forked = False
-        self._begin_unlocked()
-        survive_fork(self)
+        self._begin_pumpless()
 
-    def _begin_unlocked(self) -> None:
-        self._lock = threading.Lock()
+    def _begin_pumpless(self) -> None:
         # Always entered as the lock itself: Ctrl-C within the Python code of Condition.__enter__ would leave it locked.
         self._guard = self._lock
         self._changed = threading.Condition(self._lock)
@@ -134,11 +129,7 @@ class AuthorizationSession(SessionBase):
 
     def _ask(self, ask: Callable[..., Answer], *arguments: Any) -> Answer:
         with self._lock:
-            if self._is_closed:
-                raise UsageError("this session object is closed: make a new one, from its snapshot() for instance")
-            if self._is_forked:
-                self._is_forked = False
-                warn_of_fork()
+            self._check()
             answer = ask(*arguments)
             if self._held.busy and not self._pumping:
                 self._pumping = True
@@ -153,9 +144,8 @@ class AuthorizationSession(SessionBase):
             thread = threading.Thread(target=self._pump, name="tenure pump", daemon=True)
             thread.start()
         except BaseException as problem:
-            if (
-                thread is None or not thread.is_alive()
-            ):  # no more threads, the interpreter is shutting down, or Ctrl-C came first
+            # There are no more threads, the interpreter is shutting down, or Ctrl-C came first.
+            if thread is None or not thread.is_alive():
                 self._pumping = False
                 self._protocol.disown_exchange()
             if isinstance(problem, RuntimeError):
@@ -225,8 +215,3 @@ class AuthorizationSession(SessionBase):
                 self._ask(self._protocol.request_token, read_clocks())
             except (AttemptError, UsageError):  # no thread to be had right now, or closed meanwhile
                 time.sleep(GRACE)
-
-    def _forget_parent(self) -> None:
-        self._begin_unlocked()
-        self._is_forked = self._held.pair is not None
-        self._protocol.disown_exchange()

@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 from tenure.transports.emulator import Emulator
 
+from .asyncio_driver import AsyncioDriver
 from .driver_helpers import LIFETIME, PERMISSIONS, QUICK, TOKEN_ID, Clocks, security_token
-from .drivers import DRIVERS, Driver, HeldSession
+from .drivers import BlockingDriver, Driver, HeldSession
+from .trio_driver import TrioDriver
+
+DRIVERS: tuple[Driver, ...] = (BlockingDriver(), AsyncioDriver(), TrioDriver())
 
 NewEmulator = Callable[..., Emulator]
 NewSession = Callable[..., HeldSession]

@@ -2,7 +2,8 @@
 # tests them all.
 #
 # To add a driver, write a `HeldSession` for its world (how a method is run to its end, how one is begun on the side,
-# how a caller is made to leave) and a `Driver` that makes it, and put the driver into DRIVERS.
+# how a caller is made to leave) and a `Driver` that makes it, and put the driver into DRIVERS in
+# conftest.py.
 
 import signal
 import threading
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 from tenure import Request
 from tenure.transports import blocking
 
-__all__ = ["DRIVERS", "Caller", "Driver", "HeldSession", "Outcome", "TIMEOUT"]
+__all__ = ["BlockingDriver", "Caller", "Driver", "HeldSession", "Outcome", "TIMEOUT"]
 
 TIMEOUT = 20.0  # seconds; never reached unless a test fails
 
@@ -242,6 +243,3 @@ def interrupted_at(moment: threading.Event) -> Iterator[None]:
         moment.set()
         thread.join(TIMEOUT)
         signal.signal(signal.SIGUSR1, before)
-
-
-DRIVERS: tuple[Driver, ...] = (BlockingDriver(),)

@@ -390,7 +390,7 @@ def test_answers_that_stay_broken_lose_nothing(
     established: NewSession, new_emulator: NewEmulator, clocks: Clocks, name: str
 ) -> None:
     """The error says that the outcome is unknown; when the fault is gone, so is the trouble."""
-    emulator = new_emulator(grace=30)
+    emulator = new_emulator(grace=300)
     policy = Policy(deadline=0.3, attempt_timeout=0.5, backoff_base=0.05)
     held = established(emulator, policy=policy)
     fault = emulator.faults.add(BROKEN[name](), times=None)
@@ -398,7 +398,7 @@ def test_answers_that_stay_broken_lose_nothing(
         held.refresh()
     assert caught.value.ambiguous
     emulator.faults.remove(fault)
-    clocks.advance(1)
+    clocks.advance(policy.backoff_cap)
     held.refresh()
     assert len({entry.request_id for entry in emulator.journal.of("refresh")}) == 1
     assert emulator.statistics.reuse_detected == 0

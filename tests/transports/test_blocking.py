@@ -5,16 +5,16 @@ from collections.abc import Callable
 
 import pytest
 from tenure import AttemptError, Policy
-from tenure.transports.emulator import Emulator
+from tenure.transports.emulator import Emulator, hold
 
 from .conftest import NewSession
-from .drivers import Driver
+from .drivers import TIMEOUT, BlockingDriver, Driver
 
 
-@pytest.fixture(autouse=True)
-def _blocking_only(driver: Driver) -> None:
-    if driver.name != "blocking":
-        pytest.skip("about the blocking driver alone")
+@pytest.fixture
+def driver() -> Driver:
+    """This file is about the blocking driver alone."""
+    return BlockingDriver()
 
 
 def refuse_next_pump(monkeypatch: pytest.MonkeyPatch, problem: BaseException) -> None:
@@ -28,6 +28,27 @@ def refuse_next_pump(monkeypatch: pytest.MonkeyPatch, problem: BaseException) ->
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start_or_not)
+
+
+def test_one_pump_at_a_time(established: NewSession, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Invariant 1: however many ask while an exchange is under way, one thread carries it out."""
+    held = established(emulator)
+    gate = emulator.faults.add(hold())
+    first = held.start(("refresh",))
+    assert gate.arrived.wait(TIMEOUT)
+    started: list[str] = []
+    start: Callable[[threading.Thread], None] = threading.Thread.start
+
+    def start_and_tell(thread: threading.Thread) -> None:
+        started.append(thread.name)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_and_tell)
+    others = [held.start(("refresh",)) for _ in range(10)]
+    gate.release()
+    assert [caller.outcome().error for caller in [first, *others]] == [None] * 11
+    # Whoever came when the exchange was over began the next one: at most as many pumps as further exchanges.
+    assert started.count("tenure pump") < emulator.statistics.refreshes
 
 
 def test_no_thread_to_be_had(established: NewSession, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:

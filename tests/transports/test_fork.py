@@ -14,10 +14,16 @@ from tenure.transports.blocking import AuthorizationSession
 from tenure.transports.emulator import Emulator, hold, hold_answer, status
 
 from .driver_helpers import DEAD, OTHER_TOKEN_ID, QUICK, TOKEN_ID, Clocks, outcomes_of, resource_status, security_token
-from .drivers import TIMEOUT
+from .drivers import TIMEOUT, BlockingDriver, Driver
 from .forking import in_child
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+
+
+@pytest.fixture
+def driver() -> Driver:
+    """This file is about the blocking driver alone."""
+    return BlockingDriver()
 
 
 @pytest.fixture

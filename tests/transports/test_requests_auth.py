@@ -13,10 +13,16 @@ from tenure.transports.blocking import AuthorizationSession
 from tenure.transports.emulator import ANY, RESOURCE, UNKNOWN, Emulator, latency, redirect, status
 
 from .driver_helpers import DEAD, QUICK, TOKEN_ID, Clocks, Witness, outcomes_of, security_token
-from .drivers import TIMEOUT
+from .drivers import TIMEOUT, BlockingDriver, Driver
 from .loopback import Loopback, answer, read_request
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+
+
+@pytest.fixture
+def driver() -> Driver:
+    """This file is about the blocking driver alone."""
+    return BlockingDriver()
 
 
 @pytest.fixture

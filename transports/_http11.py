@@ -1,0 +1,120 @@
+# One HTTP/1.1 exchange on h11 as a pure object: bytes in, bytes out. The asyncio and the trio driver share it; it knows
+# neither, nor sockets, nor time.
+#
+# It also keeps the place: how far the exchange has come decides what a failure means. Until the first byte of the
+# request is handed to the connection the server cannot have seen it; from then on every failure is ambiguous, while
+# sending, while reading, and whatever its name.
+
+from urllib.parse import urlsplit
+
+from .. import AMBIGUOUS, MAX_BODY, NOT_SENT, Request, Response, SendFailure
+
+try:
+    import h11
+except ImportError as problem:
+    raise ImportError(
+        "this driver speaks HTTP with h11, which is not installed: pip install 'tenure[asyncio]' or 'tenure[trio]'"
+    ) from problem
+
+__all__ = ["HttpExchange"]
+
+MAX_HEAD = 64 * 1024  # bytes of status line and headers
+MAX_INTERIM = 16  # 1xx answers before the real one (RFC 9110, section 15.2); more are an attack
+
+# How far an exchange has come; also the words for people.
+CONNECT = "connecting"
+HANDSHAKE = "shaking hands (TLS)"
+SEND = "sending"
+RECEIVE = "waiting for the answer"
+
+
+class HttpExchange:
+    """Where to connect, what to send, what has come back, and what it means if nothing does.
+
+    Attributes:
+        host, port: where to connect. is_tls: whether to speak TLS there, with `host` as the server's name.
+        place: how far the exchange has come; the driver says when it connects and shakes hands.
+    """
+
+    def __init__(self, request: Request) -> None:
+        parts = urlsplit(request.url)
+        self.is_tls = parts.scheme == "https"
+        self.host = parts.hostname or ""
+        self.port = parts.port or (443 if self.is_tls else 80)
+        self.place = CONNECT
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+        self._request = request
+        self._target = parts.path or "/"
+        self._authority = parts.netloc
+        self._head: h11.Response | None = None
+        self._body = bytearray()
+        self._interim = 0
+
+    def start_handshake(self) -> None:
+        """The connection stands, TLS comes next."""
+        self.place = HANDSHAKE
+
+    def data_to_send(self) -> bytes:
+        """Return the whole request as bytes, which hold secrets. From here on it may have been seen. Call it once."""
+        self.place = SEND
+        head = h11.Request(
+            method=self._request.method,
+            target=self._target,
+            headers=[
+                ("host", self._authority),
+                ("user-agent", "tenure"),
+                *self._request.headers,
+                ("accept-encoding", "identity"),
+                ("content-length", str(len(self._request.body))),
+                ("connection", "close"),
+            ],
+        )
+        pieces = [self._http.send(event) for event in (head, h11.Data(self._request.body), h11.EndOfMessage())]
+        return b"".join(piece or b"" for piece in pieces)
+
+    def wait_for_answer(self) -> None:
+        """The whole request has been handed to the connection."""
+        self.place = RECEIVE
+
+    def receive_data(self, data: bytes) -> Response | None:
+        """Take in what has arrived, b"" for the end of the stream; return the answer once it is complete.
+
+        A body beyond `MAX_BODY` is cut one byte behind it, so that the core can see that it was too long.
+
+        Raises:
+            SendFailure: what has arrived is not HTTP, or it ended too early.
+        """
+        try:
+            self._http.receive_data(data)
+            while (event := self._http.next_event()) is not h11.NEED_DATA:
+                answer = self._take(event)
+                if answer is not None:
+                    return answer
+        except h11.RemoteProtocolError:  # its text may quote what the server sent
+            raise SendFailure(AMBIGUOUS, "the answer was cut off, or is not HTTP") from None
+        return None
+
+    def _take(self, event: object) -> Response | None:
+        if isinstance(event, h11.InformationalResponse):
+            self._interim += 1
+            if self._interim > MAX_INTERIM:
+                raise SendFailure(AMBIGUOUS, "too many interim answers (1xx)")
+        elif isinstance(event, h11.Response):
+            self._head = event
+        elif isinstance(event, h11.Data):
+            self._body += event.data[: MAX_BODY + 1 - len(self._body)]
+        elif isinstance(event, h11.ConnectionClosed):
+            raise SendFailure(AMBIGUOUS, "the connection was closed without an answer")
+        if isinstance(event, h11.EndOfMessage) or len(self._body) > MAX_BODY:
+            assert self._head is not None
+            headers = [(name.decode("ascii"), value.decode("latin-1")) for name, value in self._head.headers]
+            return Response(self._head.status_code, headers, bytes(self._body))
+        return None
+
+    def failure(self, problem: BaseException | None = None) -> SendFailure:
+        """Return what it means that the exchange ended here, by `problem` or, without one, because its time was up."""
+        kind = NOT_SENT if self.place in (CONNECT, HANDSHAKE) else AMBIGUOUS
+        if problem is None:
+            return SendFailure(kind, f"timed out while {self.place}")
+        words = problem.strerror if isinstance(problem, OSError) and problem.errno else None
+        return SendFailure(kind, f"{words or type(problem).__name__} while {self.place}")

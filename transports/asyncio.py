@@ -1,0 +1,158 @@
+# The asyncio driver: tasks, h11 on asyncio's streams, and nothing to decide. Compare blocking.py and trio.py beside it.
+#
+# Every exchange runs in a task of its own, the pump, never in a caller's: a caller that is cancelled leaves at once,
+# and the exchange goes on and its answer is taken in (invariant 4). When `asyncio.run` ends it cancels every task, the
+# pump too; what has been sent is then still waited for, at most until the exchange's own time-out.
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from ssl import SSLContext
+from time import monotonic
+from time import time as wall
+from typing import Any, TypeVar
+
+from .. import AMBIGUOUS, Call, Request, Response, SendFailure, SendRequest, Sleep, UsageError
+from ._async_session import AsyncSessionBase
+from ._asyncio_shield import in_a_task_of_its_own
+from ._session import LONGEST_NAP, SessionBase, read_clocks
+
+__all__ = ["AuthorizationSession"]
+
+Answer = TypeVar("Answer")
+Send = Callable[[Request, float], Awaitable[Response]]
+
+
+class AuthorizationSession(AsyncSessionBase):
+    """An authorization session for asyncio tasks. Use it from one loop at a time; another loop may follow.
+
+    Cancelling a caller cancels that caller only, and at once.
+    """
+
+    __doc__ = f"{__doc__}\n{SessionBase.__doc__}"
+
+    def _set_up(self, send: Send | None, ssl_context: SSLContext | None) -> None:
+        if send is None:
+            from ._asyncio_streams import StreamSender  # only whoever sends by h11 has to have it
+
+            self._send: Send = StreamSender(ssl_context)
+        else:
+            self._send = in_a_task_of_its_own(send)
+        self._begin_pumpless()
+
+    def _begin_pumpless(self) -> None:
+        self._pump_task: asyncio.Task[None] | None = None
+        self._waiting: dict[Call | None, set[asyncio.Future[None]]] = {}  # under None: for any change
+
+    async def get_permission_token(self) -> str:
+        """Return a permission token that works now. Does not yield to the loop while it is fresh.
+
+        Raises:
+            SessionExpiredError: the session is over; establish it anew.
+            RefreshError, ProtocolViolationError: no new token in time; try later.
+            NotEstablishedError: call `establish` first.
+        """
+        ready = self._held.ready
+        if monotonic() < ready.until_monotonic and wall() < ready.until_wall:
+            return ready.permission_token
+        await self._wait(self._ask(self._protocol.request_token, read_clocks()))
+        token = self._protocol.newest_token()  # rather than the call's own: somebody may have got a newer one by now
+        assert token is not None
+        return token
+
+    async def keep_alive(self) -> None:
+        """Refresh while idle, until cancelled or until `close`. Run it as a task."""
+        while not self._is_closed:
+            seconds = self._protocol.seconds_until_due(read_clocks())
+            if self._pump_task is not None or seconds is None or seconds > 0:
+                # Woken by whatever changes. None: nothing to keep alive until somebody establishes it.
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._until_woken(None), min(LONGEST_NAP, seconds or LONGEST_NAP))
+            else:
+                self._ask(self._protocol.request_token, read_clocks())
+
+    async def close(self) -> None:
+        """Send nothing more. Waits for the answer to a request that has left, so that it is not lost."""
+        self._is_closed = True
+        if self._pump_task is not None:
+            self._pump_task.cancel()
+            await asyncio.wait({self._pump_task})
+        self._wake()
+
+    # The pump
+
+    def _ask(self, ask: Callable[..., Answer], *arguments: Any) -> Answer:
+        self._check()
+        self._leave_dead_loop()
+        answer = ask(*arguments)
+        if self._held.busy and self._pump_task is None:
+            self._pump_task = asyncio.get_running_loop().create_task(self._pump(), name="tenure pump")
+        self._deliver(self._protocol.take_events())
+        return answer
+
+    def _leave_dead_loop(self) -> None:
+        """What a loop that is gone had under way has become ambiguous."""
+        task = self._pump_task
+        if task is None or task.get_loop() is asyncio.get_running_loop():
+            return
+        if task.get_loop().is_running():
+            raise UsageError("this session is in use by the event loop of another thread: give each loop its own")
+        self._begin_pumpless()
+        self._protocol.disown_exchange()
+
+    async def _pump(self) -> None:
+        """Do what the core asks until it asks for nothing. Only one pump runs at a time; callers merely wait."""
+        try:
+            while (step := self._next_step()) is not None:
+                await self._perform(step)
+        finally:
+            self._pump_task = None
+            if self._held.busy:  # cancelled, or a bug of ours: nobody may wait for ever
+                self._protocol.disown_exchange()
+            self._wake()
+
+    def _next_step(self) -> Any:
+        step = self._protocol.next_step(read_clocks())
+        self._wake()
+        self._deliver(self._protocol.take_events())
+        return step
+
+    async def _perform(self, step: Any) -> None:
+        if isinstance(step, Sleep):
+            await asyncio.sleep(step.seconds)
+            return
+        assert isinstance(step, SendRequest)
+        cancelled: asyncio.CancelledError | None = None
+        try:
+            report: object = await self._send(step.request, step.timeout)
+        except SendFailure as failure:
+            report = failure
+        except asyncio.CancelledError as stop:
+            cancelled = stop
+            report = getattr(stop, "report", None) or SendFailure(AMBIGUOUS, "the sending task was cancelled")
+        except BaseException as problem:  # whatever a send= may raise: the request may have left
+            report = SendFailure(AMBIGUOUS, f"the sender failed with {type(problem).__name__}")
+        self._report(report, read_clocks())
+        self._wake()
+        if cancelled is not None:
+            raise cancelled
+
+    async def _wait(self, call: Call) -> str | None:
+        while not call.settled:
+            await self._until_woken(call)
+        return call.result()
+
+    async def _until_woken(self, call: Call | None) -> None:
+        future = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.setdefault(call, set())
+        waiting.add(future)
+        try:
+            await future
+        finally:
+            waiting.discard(future)
+
+    def _wake(self) -> None:
+        for call in [call for call in self._waiting if call is None or call.settled]:
+            for future in self._waiting.pop(call):
+                if not future.done():
+                    future.set_result(None)

@@ -4,39 +4,78 @@ A driver from `tenure.transports` holds a session for an application; `Authoriza
 themselves (README.md beside this file says how).
 """
 
-# fmt: off
-from .calls import ESTABLISH, LOAD, REFRESH, VERIFY, Call
-from .dialects.claims import UnverifiedClaims, read_unverified_claims
-from .dialects.spatium import SpatiumDialect
-from .errors import (
-    AttemptError, EstablishError, NotEstablishedError, ProtocolViolationError, RefreshError, RefusedError,
-    SessionExpiredError, SnapshotError, TenureError, UsageError,
-)
-from .events import (
-    AttemptFailed, Event, SessionEstablished, SessionExpired, StateAdopted, TokenInvalidated, TokenRotated,
-)
-from .policy import Policy
-from .protocol import AuthorizationProtocol
-from .states import ACTIVE, EXCHANGING, EXPIRED, IDLE, UNESTABLISHED
-from .steps import (
-    AMBIGUOUS, MAX_BODY, NOT_SENT, STORE_FAILED, AcquireLease, Instant, LoadState, ReleaseLease, Request, Response,
-    SaveState, SendFailure, SendRequest, Sleep,
-)
-from .tokens import ReadyToken
-from .verdicts import Verdict
+# A name is loaded from its file when it is first used (PEP 562), so that whoever imports this package pays only for
+# what is used: `import tenure` costs next to nothing, and who wants an error class does not load the machine.
 
-__all__ = [
-    "AuthorizationProtocol", "Call", "Instant", "Policy", "ReadyToken", "SpatiumDialect", "Verdict",
-    "UnverifiedClaims", "read_unverified_claims",
+# fmt: off
+_HOMES = {
+    "protocol": ("AuthorizationProtocol",),
+    "calls": ("Call", "ESTABLISH", "REFRESH", "VERIFY", "LOAD"),
+    "policy": ("Policy",),
+    "tokens": ("ReadyToken",),
+    "verdicts": ("Verdict",),
+    "dialects.spatium": ("SpatiumDialect",),
+    "dialects.claims": ("UnverifiedClaims", "read_unverified_claims"),
+    "states": ("UNESTABLISHED", "ACTIVE", "EXPIRED", "IDLE", "EXCHANGING"),
     # what the core asks of a driver, and what a driver reports
-    "SendRequest", "Sleep", "LoadState", "AcquireLease", "SaveState", "ReleaseLease",
-    "Request", "Response", "SendFailure", "NOT_SENT", "AMBIGUOUS", "STORE_FAILED", "MAX_BODY",
-    # errors, see errors.py
-    "TenureError", "UsageError", "NotEstablishedError", "SnapshotError", "AttemptError", "RefreshError",
-    "EstablishError", "ProtocolViolationError", "RefusedError", "SessionExpiredError",
-    # events, see events.py
-    "Event", "SessionEstablished", "TokenRotated", "StateAdopted", "TokenInvalidated", "AttemptFailed",
-    "SessionExpired",
-    # states, and kinds of calls
-    "UNESTABLISHED", "ACTIVE", "EXPIRED", "IDLE", "EXCHANGING", "ESTABLISH", "REFRESH", "VERIFY", "LOAD",
-]
+    "steps": (
+        "Instant", "SendRequest", "Sleep", "LoadState", "AcquireLease", "SaveState", "ReleaseLease", "Request",
+        "Response", "SendFailure", "NOT_SENT", "AMBIGUOUS", "STORE_FAILED", "MAX_BODY",
+    ),
+    "errors": (
+        "TenureError", "UsageError", "NotEstablishedError", "SnapshotError", "AttemptError", "RefreshError",
+        "EstablishError", "ProtocolViolationError", "RefusedError", "SessionExpiredError",
+    ),
+    "events": (
+        "Event", "SessionEstablished", "TokenRotated", "StateAdopted", "TokenInvalidated", "AttemptFailed",
+        "SessionExpired",
+    ),
+}
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # the same for those who read without running; a test compares the two
+    from .calls import ESTABLISH as ESTABLISH, LOAD as LOAD, REFRESH as REFRESH, VERIFY as VERIFY, Call as Call
+    from .dialects.claims import UnverifiedClaims as UnverifiedClaims, read_unverified_claims as read_unverified_claims
+    from .dialects.spatium import SpatiumDialect as SpatiumDialect
+    from .errors import (
+        AttemptError as AttemptError, EstablishError as EstablishError, NotEstablishedError as NotEstablishedError,
+        ProtocolViolationError as ProtocolViolationError, RefreshError as RefreshError, RefusedError as RefusedError,
+        SessionExpiredError as SessionExpiredError, SnapshotError as SnapshotError, TenureError as TenureError,
+        UsageError as UsageError,
+    )
+    from .events import (
+        AttemptFailed as AttemptFailed, Event as Event, SessionEstablished as SessionEstablished,
+        SessionExpired as SessionExpired, StateAdopted as StateAdopted, TokenInvalidated as TokenInvalidated,
+        TokenRotated as TokenRotated,
+    )
+    from .policy import Policy as Policy
+    from .protocol import AuthorizationProtocol as AuthorizationProtocol
+    from .states import (
+        ACTIVE as ACTIVE, EXCHANGING as EXCHANGING, EXPIRED as EXPIRED, IDLE as IDLE, UNESTABLISHED as UNESTABLISHED,
+    )
+    from .steps import (
+        AMBIGUOUS as AMBIGUOUS, MAX_BODY as MAX_BODY, NOT_SENT as NOT_SENT, STORE_FAILED as STORE_FAILED,
+        AcquireLease as AcquireLease, Instant as Instant, LoadState as LoadState, ReleaseLease as ReleaseLease,
+        Request as Request, Response as Response, SaveState as SaveState, SendFailure as SendFailure,
+        SendRequest as SendRequest, Sleep as Sleep,
+    )
+    from .tokens import ReadyToken as ReadyToken
+    from .verdicts import Verdict as Verdict
+
+    __all__: list[str]
+else:
+    __all__ = [name for names in _HOMES.values() for name in names]
+
+    def __getattr__(name):
+        if name in _HOMES:  # a file of ours: MicroPython asks here before it looks for one
+            return __import__(__name__ + "." + name, None, None, (name,))
+        for home, names in _HOMES.items():
+            if name in names:
+                value = getattr(__import__(__name__ + "." + home, None, None, (name,)), name)
+                globals()[name] = value  # so that this is asked once for each name
+                return value
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+    def __dir__():
+        return sorted(set(list(globals()) + __all__))
+# fmt: on

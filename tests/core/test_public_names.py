@@ -1,5 +1,6 @@
 # What `import tenure` gives, and what it costs.
 
+import ast
 import importlib
 import json
 import pkgutil
@@ -49,8 +50,30 @@ def test_module_lists_what_it_defines_and_nothing_else(name: str) -> None:
 
 
 def test_package_lists_exactly_what_it_imports() -> None:
-    """Nothing is importable from `tenure` that is not promised, and nothing promised is missing."""
-    assert names_of(tenure) == set(tenure.__all__)
+    """What is loaded on demand and what type checkers read is the same: name by name, from the same file."""
+    tree = ast.parse((CORE / "__init__.py").read_text(encoding="utf-8"))
+    told = {
+        (node.module, alias.name) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert told == {(home, name) for home, names in tenure._HOMES.items() for name in names}
+    assert sorted(tenure.__all__) == sorted(name for _, name in told)
+    assert set(tenure.__all__) <= set(dir(tenure))
+
+
+def test_every_promised_name_is_there() -> None:
+    """Each name can be imported, and is loaded from the file where it lives."""
+    for home, names in tenure._HOMES.items():
+        module = importlib.import_module(f"tenure.{home}")
+        for name in names:
+            assert getattr(tenure, name) is getattr(module, name)
+    steps = tenure.__getattr__("steps")  # asked by MicroPython before it looks for the file
+    assert steps is importlib.import_module("tenure.steps")
+
+
+def test_other_names_are_not_there() -> None:
+    """A typing error is an AttributeError, as with any module."""
+    with pytest.raises(AttributeError, match="module 'tenure' has no attribute 'Sesssion'"):
+        tenure.Sesssion  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_every_error_event_and_step_is_public() -> None:
@@ -78,14 +101,15 @@ FOREIGN = (
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> "dict[str, list[str]]":
-    """Modules that a bare interpreter has, that `json` and `binascii` bring, and that `tenure` brings."""
+    """Modules that a bare interpreter has, that `json` and `binascii` bring, and that `tenure` and all of it brings."""
     folder = tmp_path_factory.mktemp("bare")
     shutil.copytree(CORE, folder / "tenure", ignore=shutil.ignore_patterns("__pycache__", "transports"))
     script = (
         "import sys; bare = set(sys.modules); import json, binascii; known = set(sys.modules); "
         f"sys.path.insert(0, {str(folder)!r}); import tenure; "
-        "now = set(sys.modules); "
-        "print(json.dumps({'known': sorted(known), 'ours': sorted(now - known), 'path': tenure.__file__}))"
+        "now = set(sys.modules); from tenure import *; all = set(sys.modules); "
+        "print(json.dumps({'known': sorted(known), 'ours': sorted(now - known), 'all': sorted(all - known), "
+        "'path': tenure.__file__}))"
     )
     command = [sys.executable, "-I", "-S", "-c", script]
     answer = json.loads(subprocess.run(command, capture_output=True, check=True, text=True, timeout=60).stdout)
@@ -96,15 +120,16 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> "dict[str, list[str]]":
 
 def test_import_brings_nothing_but_ourselves(loaded: "dict[str, list[str]]") -> None:
     """DESIGN.md, Numbers: next to `import json`; no asyncio, typing or re-heavy modules pulled in."""
-    assert [name for name in loaded["ours"] if name.partition(".")[0] != "tenure"] == []
-    assert "tenure.transports" not in loaded["ours"]
-    assert "tenure.protocol" in loaded["ours"]
+    assert loaded["ours"] == ["tenure"]
+    assert [name for name in loaded["all"] if name.partition(".")[0] != "tenure"] == []
+    assert "tenure.transports" not in loaded["all"]
+    assert "tenure.protocol" in loaded["all"]
 
 
 @pytest.mark.parametrize("name", FOREIGN)
 def test_import_does_not_bring(loaded: "dict[str, list[str]]", name: str) -> None:
     """Named one by one: what json itself brings is Python's business."""
-    assert name not in loaded["ours"]
+    assert name not in loaded["all"]
 
 
 def test_import_changes_nothing_in_the_process(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ __all__ = ["Session"]
 
 MAX_EVENTS = 64  # kept for a driver that never takes them; the oldest go first
 NEVER = float("-inf")
+SHORTEST_WAIT = 0.001  # seconds; by rounding a token may be due and not yet stale: nobody shall run in circles then
 BEGINNING = Instant(0, 0)
 EXPIRED_LONG_AGO = ("its refresh token has expired", False)
 
@@ -76,10 +77,11 @@ class Session:
         """Return after how many seconds a refresh is wanted, whoever asks or not; None if none can help."""
         if self.pair is None or self.state != ACTIVE:
             return None
-        due_at = now.monotonic
+        wait = 0.0
         if self.is_usable(now) and not self.pair.is_stale(now):
             due_at = self.pair.since.monotonic + min(self.pair.stale_after, self.pair.dead_after)
-        return max(due_at, self.not_before) - now.monotonic
+            wait = max(due_at - now.monotonic, SHORTEST_WAIT)
+        return max(wait, self.not_before - now.monotonic)
 
     def next_pair(self, grant: "Grant", since: Instant, now: Instant) -> TokenPair:
         """Return the pair that `grant`, asked for at `since`, makes now; it is not the current one yet."""

@@ -1,12 +1,15 @@
 # session.py: what is held, what may be handed out, and when somebody should ask.
 
 import re
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tenure import AttemptFailed, SessionEstablished, TokenRotated
-from tenure.session import MAX_EVENTS
+from tenure import AttemptFailed, Instant, SessionEstablished, TokenRotated
+from tenure.session import MAX_EVENTS, Session
+from tenure.states import PAIR_RECEIVED
+from tenure.tokens import Grant
 
 from .partner import DEAD_AT, STALE_AT, Chance, Partner, at, established, make_protocol, steady
 
@@ -126,6 +129,21 @@ def test_stale_from_the_start_refreshes_behind_the_callers() -> None:
 
 
 # When somebody should ask
+
+
+def test_waiting_never_runs_in_circles() -> None:
+    """By rounding, the moment at which a token is due may come before it is stale: then there is still a wait."""
+    rng = Random(7)
+    not_yet = 0
+    for _ in range(2000):
+        since = Instant(rng.uniform(0, 1e6), 0)
+        session = Session("https://h/v1", "id", ("read",), steady(), rng.randbytes)
+        pair = session.next_pair(Grant("p", rng.uniform(1, 900), "r", 1e6), since, since)
+        session.install(PAIR_RECEIVED, pair, SessionEstablished, since)
+        due = Instant(since.monotonic + pair.stale_after, 0)
+        not_yet += not pair.is_stale(due)
+        assert session.seconds_until_due(due) == (0 if pair.is_stale(due) else 0.001)
+    assert not_yet > 50
 
 
 @pytest.mark.parametrize(("now", "seconds"), [(0, 800), (500, 300), (799.5, 0.5), (800, 0), (985, 0), (2000, 0)])

@@ -38,6 +38,7 @@ def in_a_task_of_its_own(send: Send) -> Send:
             except asyncio.CancelledError:
                 was_cancelled = True
         if not task.done():
+            task.add_done_callback(lambda late: late.cancelled() or late.exception())  # so that nobody misses it
             task.cancel()
         report = _report_of(task)
         if was_cancelled:

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from .. import Request, Response, SendFailure
+from .. import NOT_SENT, Request, Response, SendFailure
 from ._asyncio_shield import CancelledWithReport
 from ._http11 import HttpExchange
 
@@ -53,7 +53,7 @@ class StreamSender:
             await asyncio.wait({connecting}, timeout=timeout)
         except asyncio.CancelledError:
             await _undo(connecting)
-            raise
+            raise CancelledWithReport(SendFailure(NOT_SENT, f"cancelled while {exchange.place}")) from None
         if not connecting.done():
             await _undo(connecting)
             raise exchange.failure()
@@ -141,7 +141,8 @@ class _Conversation:
         await self._insist(self._writer.drain)
         self._exchange.wait_for_answer()
         while True:
-            answer = self._exchange.receive_data(await self._insist(lambda: self._reader.read(CHUNK)))
+            data = await self._insist(lambda: self._reader.read(CHUNK))
+            answer = self._exchange.receive_data(data)
             if answer is not None:
                 return answer
 
@@ -149,9 +150,13 @@ class _Conversation:
         """Await `operation`, and again if the task is cancelled meanwhile: reading and draining can be repeated."""
         while True:
             try:
-                return await operation()
+                result = await operation()
             except asyncio.CancelledError:
                 self._was_cancelled = True
+            else:
+                if self._is_late:  # the end that the stream has come to is our own doing
+                    raise self._exchange.failure()
+                return result
 
     def _end_late(self) -> None:
         self._is_late = True

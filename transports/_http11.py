@@ -5,6 +5,9 @@
 # request is handed to the connection the server cannot have seen it; from then on every failure is ambiguous, while
 # sending, while reading, and whatever its name.
 
+import os
+import socket
+import ssl
 from urllib.parse import urlsplit
 
 from .. import AMBIGUOUS, MAX_BODY, NOT_SENT, Request, Response, SendFailure
@@ -116,5 +119,10 @@ class HttpExchange:
         kind = NOT_SENT if self.place in (CONNECT, HANDSHAKE) else AMBIGUOUS
         if problem is None:
             return SendFailure(kind, f"timed out while {self.place}")
-        words = problem.strerror if isinstance(problem, OSError) and problem.errno else None
-        return SendFailure(kind, f"{words or type(problem).__name__} while {self.place}")
+        while hasattr(problem, "exceptions"):  # a group: trio tries several addresses
+            problem = problem.exceptions[0]
+        name = type(problem).__name__
+        # In the system's words; frameworks put their own into `strerror`, and other kinds count otherwise.
+        if isinstance(problem, OSError) and problem.errno and not isinstance(problem, (ssl.SSLError, socket.gaierror)):
+            name = os.strerror(problem.errno)
+        return SendFailure(kind, f"{name} while {self.place}")

@@ -6,7 +6,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from ssl import SSLContext
 from time import monotonic
 from time import time as wall
@@ -63,16 +62,17 @@ class AuthorizationSession(AsyncSessionBase):
     async def keep_alive(self) -> None:
         """Refresh while idle, until cancelled or until `close`. Run it as a task."""
         while not self._is_closed:
+            self._leave_dead_loop()
             seconds = self._protocol.seconds_until_due(read_clocks())
             if self._pump_task is not None or seconds is None or seconds > 0:
                 # Woken by whatever changes. None: nothing to keep alive until somebody establishes it.
-                with suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._until_woken(None), min(LONGEST_NAP, seconds or LONGEST_NAP))
+                await self._until_woken(None, min(LONGEST_NAP, seconds or LONGEST_NAP))
             else:
                 self._ask(self._protocol.request_token, read_clocks())
 
     async def close(self) -> None:
         """Send nothing more. Waits for the answer to a request that has left, so that it is not lost."""
+        self._leave_dead_loop()
         self._is_closed = True
         if self._pump_task is not None:
             self._pump_task.cancel()
@@ -87,6 +87,7 @@ class AuthorizationSession(AsyncSessionBase):
         answer = ask(*arguments)
         if self._held.busy and self._pump_task is None:
             self._pump_task = asyncio.get_running_loop().create_task(self._pump(), name="tenure pump")
+            self._pump_task.add_done_callback(self._end_pump)
         self._deliver(self._protocol.take_events())
         return answer
 
@@ -97,22 +98,33 @@ class AuthorizationSession(AsyncSessionBase):
             return
         if task.get_loop().is_running():
             raise UsageError("this session is in use by the event loop of another thread: give each loop its own")
+        left_behind = [future for waiting in self._waiting.values() for future in waiting]
         self._begin_pumpless()
         self._protocol.disown_exchange()
+        for future in left_behind:
+            if not future.get_loop().is_closed():  # it may only have been stopped, and go on
+                future.get_loop().call_soon_threadsafe(_wake_one, future)
 
     async def _pump(self) -> None:
         """Do what the core asks until it asks for nothing. Only one pump runs at a time; callers merely wait."""
-        try:
-            while (step := self._next_step()) is not None:
-                await self._perform(step)
-        finally:
+        while (step := self._next_step()) is not None:
+            await self._perform(step)
+
+    def _end_pump(self, task: "asyncio.Task[None]") -> None:
+        """Called by the loop when a pump is done, even if it was cancelled before its first turn."""
+        if not task.cancelled():
+            task.exception()  # a bug of ours is the caller's AttemptError; nobody else asks for it
+        if self._pump_task is task:  # cancelled, or a bug of ours: nobody may wait for ever
             self._pump_task = None
-            if self._held.busy:  # cancelled, or a bug of ours: nobody may wait for ever
-                self._protocol.disown_exchange()
+            self._protocol.disown_exchange()
             self._wake()
 
     def _next_step(self) -> Any:
+        if self._pump_task is not asyncio.current_task():
+            return None  # this loop was given up, and another one has taken the session over
         step = self._protocol.next_step(read_clocks())
+        if step is None:
+            self._pump_task = None  # in the same turn: whoever asks next starts the next pump
         self._wake()
         self._deliver(self._protocol.take_events())
         return step
@@ -130,10 +142,11 @@ class AuthorizationSession(AsyncSessionBase):
         except asyncio.CancelledError as stop:
             cancelled = stop
             report = getattr(stop, "report", None) or SendFailure(AMBIGUOUS, "the sending task was cancelled")
-        except BaseException as problem:  # whatever a send= may raise: the request may have left
+        except Exception as problem:  # whatever a send= may raise: the request may have left
             report = SendFailure(AMBIGUOUS, f"the sender failed with {type(problem).__name__}")
-        self._report(report, read_clocks())
-        self._wake()
+        if self._pump_task is asyncio.current_task():  # else another loop has taken over, and knows of the ambiguity
+            self._report(report, read_clocks())
+            self._wake()
         if cancelled is not None:
             raise cancelled
 
@@ -142,17 +155,25 @@ class AuthorizationSession(AsyncSessionBase):
             await self._until_woken(call)
         return call.result()
 
-    async def _until_woken(self, call: Call | None) -> None:
-        future = asyncio.get_running_loop().create_future()
+    async def _until_woken(self, call: Call | None, seconds: float | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
         waiting = self._waiting.setdefault(call, set())
         waiting.add(future)
+        timer = None if seconds is None else loop.call_later(seconds, _wake_one, future)
         try:
             await future
         finally:
             waiting.discard(future)
+            if timer is not None:
+                timer.cancel()
 
     def _wake(self) -> None:
         for call in [call for call in self._waiting if call is None or call.settled]:
             for future in self._waiting.pop(call):
-                if not future.done():
-                    future.set_result(None)
+                _wake_one(future)
+
+
+def _wake_one(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

@@ -114,7 +114,9 @@ class AuthorizationSession(AsyncSessionBase):
             with scope:
                 while (step := self._next_step()) is not None:
                     await self._perform(step)
-        except Exception:  # a bug of ours, which must not end the whole run
+        except trio.Cancelled:
+            raise
+        except BaseException:  # a bug of ours, or sys.exit() in a listener: neither must end the whole run
             logging.getLogger("tenure").exception("the pump failed")
         finally:
             self._pump_scope = None

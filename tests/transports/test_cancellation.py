@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import trio
+from tenure import TenureError
 from tenure.transports import asyncio as asyncio_driver
 from tenure.transports import trio as trio_driver
 from tenure.transports.emulator import Emulator, hold_answer
@@ -301,3 +302,45 @@ def test_trio_time_outs() -> None:
         assert service.outcomes == ["issued", "refreshed"]
 
     trio.run(main)
+
+
+def test_asyncio_close_in_the_turn_in_which_somebody_asked() -> None:
+    """A pump that is cancelled before its first turn leaves nobody waiting (invariant 7)."""
+    service = MemoryService(lambda: asyncio.sleep(0))
+
+    async def main() -> None:
+        session = asyncio_driver.AuthorizationSession(service.url, TOKEN_ID, ["read"], send=service.send, policy=QUICK)
+        await session.establish([service.security_token])
+        asked = asyncio.ensure_future(session.refresh())
+        closed = asyncio.ensure_future(session.close())
+        await asyncio.wait({asked, closed}, timeout=TIMEOUT)
+        assert closed.done()
+        assert isinstance(asked.exception(), TenureError)
+        assert not session._held.busy
+
+    asyncio.run(main())
+
+
+def test_two_loops_by_turns() -> None:
+    """A loop that is stopped in mid-exchange and goes on later: its callers leave, and nothing of the other's is taken."""
+    service = MemoryService(lambda: asyncio.sleep(0), grace=60)
+    session = asyncio_driver.AuthorizationSession(service.url, TOKEN_ID, ["read"], send=service.send, policy=QUICK)
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+
+    async def begin() -> "asyncio.Future[None]":
+        await session.establish([service.security_token])
+        asked = asyncio.ensure_future(session.refresh())
+        while service.outcomes[-1] != "refreshed":
+            await asyncio.sleep(0)
+        return asked
+
+    asked = first.run_until_complete(begin())
+    other = second.create_task(session.refresh())
+    second.run_until_complete(asyncio.sleep(0))  # the second one has begun
+    first.run_until_complete(asyncio.wait({asked}, timeout=TIMEOUT))
+    assert isinstance(asked.exception(), TenureError)
+    second.run_until_complete(other)
+    assert service.outcomes == ["issued", "refreshed", "replayed"]
+    for loop in (first, second):
+        loop.run_until_complete(asyncio.sleep(0.01))
+        loop.close()

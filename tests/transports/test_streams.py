@@ -1,0 +1,491 @@
+# _asyncio_streams.py and _trio_streams.py: a Request in, a Response out, or the truth about why there is none.
+#
+# The same questions as in test_requests_sender.py, and one more: what a cancellation leaves behind.
+
+import asyncio
+import gc
+import shutil
+import socket
+import ssl
+import sys
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import trio
+from tenure import AMBIGUOUS, MAX_BODY, NOT_SENT, Request, Response, SendFailure
+from tenure.transports import _asyncio_streams, _trio_streams
+from tenure.transports._asyncio_shield import CancelledWithReport
+from tenure.transports.emulator import (
+    ANY,
+    Emulator,
+    Fault,
+    chunked,
+    hold,
+    hold_answer,
+    lose_answer,
+    not_http,
+    oversize,
+    redirect,
+    reset_after,
+    reset_before,
+    slow_drip,
+    truncate,
+    wrong_content_length,
+)
+from tenure.transports.emulator import status as answer_status
+
+from .driver_helpers import Witness
+from .drivers import TIMEOUT
+from .loopback import Certificate, Loopback, answer, read_request, reset
+
+BODY = b'{"secret": "s3cr3t"}'
+SOON = 0.15  # seconds; a time-out that is meant to be reached
+HELLO = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
+BIG = bytes(16 * 1024 * 1024)  # more than the buffers of a connection hold
+
+Report = Response | SendFailure
+
+
+class Sender(ABC):
+    """A sender as these tests see it."""
+
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        self.context = context
+
+    @abstractmethod
+    def send(self, request: Request, timeout: float) -> Report:
+        """Send in a run of its own."""
+
+    @abstractmethod
+    def send_and_cancel(self, request: Request, moment: threading.Event, then: Callable[[], object]) -> Report | None:
+        """Send, cancel at the moment, then do something; return what came of it, None for nothing but the end."""
+
+
+class AsyncioSender(Sender):
+    async def _send(self, request: Request, timeout: float) -> Report:
+        try:
+            return await _asyncio_streams.StreamSender(self.context)(request, timeout)
+        except SendFailure as failure:
+            return failure
+        except CancelledWithReport as cancelled:
+            return cancelled.report
+
+    def send(self, request: Request, timeout: float) -> Report:
+        return asyncio.run(self._send(request, timeout))
+
+    def send_and_cancel(self, request: Request, moment: threading.Event, then: Callable[[], object]) -> Report | None:
+        async def main() -> Report | None:
+            task = asyncio.ensure_future(self._send(request, TIMEOUT))
+            assert await asyncio.to_thread(moment.wait, TIMEOUT)
+            for _ in range(3):  # insisting
+                task.cancel()
+                await asyncio.sleep(0)
+            then()
+            await asyncio.wait({task})
+            return None if task.cancelled() else task.result()
+
+        return asyncio.run(main())
+
+
+class TrioSender(Sender):
+    async def _send(self, request: Request, timeout: float) -> Report:
+        try:
+            return await _trio_streams.StreamSender(self.context)(request, timeout)
+        except SendFailure as failure:
+            return failure
+
+    def send(self, request: Request, timeout: float) -> Report:
+        return trio.run(self._send, request, timeout)
+
+    def send_and_cancel(self, request: Request, moment: threading.Event, then: Callable[[], object]) -> Report | None:
+        reports: list[Report] = []
+
+        async def main() -> None:
+            async with trio.open_nursery() as nursery:
+                scope = trio.CancelScope()
+
+                async def run() -> None:
+                    with scope:
+                        reports.append(await self._send(request, TIMEOUT))
+
+                nursery.start_soon(run)
+                assert await trio.to_thread.run_sync(moment.wait, TIMEOUT)
+                scope.cancel()
+                for _ in range(3):
+                    await trio.lowlevel.checkpoint()
+                then()
+
+        trio.run(main)
+        return reports[0] if reports else None
+
+
+@pytest.fixture(params=[AsyncioSender, TrioSender], ids=["asyncio", "trio"])
+def kind(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture
+def sender(kind: type[Sender]) -> Iterator[Sender]:
+    """Each sender in turn; a connection that it leaves open is an error."""
+    yield kind()
+    gc.collect()  # says ResourceWarning
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """A certificate for 127.0.0.1."""
+    if shutil.which("openssl") is None:
+        pytest.skip("the openssl program makes the certificates for this test, and is not installed")
+    return Certificate(tmp_path_factory.mktemp("right"), "IP:127.0.0.1")
+
+
+@pytest.fixture(scope="module")
+def foreign_certificate(tmp_path_factory: pytest.TempPathFactory, certificate: Certificate) -> Certificate:
+    """A certificate for some other host."""
+    return Certificate(tmp_path_factory.mktemp("foreign"), "DNS:example.com")
+
+
+def post(url: str, body: bytes = BODY) -> Request:
+    return Request("POST", url, (("content-type", "application/json"), ("request-id", "1")), body)
+
+
+def answer_to(sender: Sender, url: str, body: bytes = BODY) -> Response:
+    report = sender.send(post(url, body), TIMEOUT)
+    assert isinstance(report, Response), report
+    return report
+
+
+def failure_of(sender: Sender, url: str, timeout: float = TIMEOUT, body: bytes = BODY) -> SendFailure:
+    report = sender.send(post(url, body), timeout)
+    assert isinstance(report, SendFailure)
+    assert "s3cr3t" not in f"{report!r} {report}"
+    return report
+
+
+def late(sender: Sender, url: str, body: bytes = BODY) -> tuple[str, str]:
+    """Return kind and reason of a failure that has to come by time-out, and neither too early nor much too late."""
+    begun = time.monotonic()
+    failure = failure_of(sender, url, SOON, body)
+    assert SOON * 0.9 <= time.monotonic() - begun < TIMEOUT / 2
+    return failure.kind, failure.reason
+
+
+def trusting(certificate: Certificate) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(certificate.path))
+
+
+@contextmanager
+def full_backlog() -> Iterator[str]:
+    """A server that does not even accept: its queue is full, so the kernel answers nobody any more."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        waiting: list[socket.socket] = []
+        try:
+            for _ in range(8):
+                client = socket.socket()
+                waiting.append(client)
+                client.settimeout(0.05)
+                client.connect(server.getsockname())
+            pytest.skip("this system has no bound on the queue")
+        except TimeoutError:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+        finally:
+            for client in waiting:
+                client.close()
+
+
+# --- answers ---
+
+
+def test_a_request_arrives_as_it_is(sender: Sender, emulator: Emulator) -> None:
+    """DESIGN.md, contract: one connection an exchange, and the request is the core's."""
+    witness = emulator.faults.add(Witness(), kind=ANY, times=None)
+    assert answer_to(sender, emulator.url + "/api/nothing").status == 404
+    (request,) = witness.requests
+    assert (request.method, request.body) == ("POST", BODY)
+    assert dict(request.headers)["connection"] == "close"
+
+
+def test_a_redirect_is_not_followed(sender: Sender, emulator: Emulator) -> None:
+    """Invariant 9: a refresh token goes to the configured origin only."""
+    emulator.faults.add(redirect(emulator.url + "/elsewhere"), kind=ANY)
+    assert answer_to(sender, emulator.url).status == 307
+    assert emulator.statistics.requests == 1
+
+
+@pytest.mark.parametrize("code", [200, 204, 304, 401, 503])
+def test_every_status_is_an_answer(sender: Sender, emulator: Emulator, code: int) -> None:
+    """What a status means is the core's business."""
+    emulator.faults.add(answer_status(code, body=b"" if code in (204, 304) else b"text"), kind=ANY)
+    assert answer_to(sender, emulator.url).status == code
+
+
+def test_chunks_and_drips(sender: Sender, emulator: Emulator) -> None:
+    """However the bytes come, the answer is the same."""
+    emulator.faults.add(chunked(3), kind=ANY)
+    emulator.faults.add(slow_drip(0.0001), kind=ANY)
+    assert (
+        answer_to(sender, emulator.url).body.split(b'"error"')[1]
+        == (answer_to(sender, emulator.url).body.split(b'"error"')[1])
+    )
+
+
+def test_an_answer_that_ends_with_the_connection(sender: Sender) -> None:
+    """RFC 9112, section 6.3: without a length the body is what comes until the end."""
+    with Loopback(answer(b"HTTP/1.1 200 OK\r\n\r\nhello")) as server:
+        assert answer_to(sender, server.origin).body == b"hello"
+
+
+def test_an_answer_of_10_megabytes_is_not_read_to_the_end(sender: Sender, emulator: Emulator) -> None:
+    """DESIGN.md, contract: answers are bounded; one byte too many shows that it was too long."""
+    emulator.faults.add(oversize(), kind=ANY)
+    assert len(answer_to(sender, emulator.url).body) == MAX_BODY + 1
+
+
+def test_an_answer_need_not_be_followed_by_an_end(sender: Sender) -> None:
+    """A server that keeps the connection open, or says more, holds nobody up."""
+    done = threading.Event()
+
+    def go_on(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(HELLO + b"and more")
+        done.wait(TIMEOUT)
+
+    with Loopback(go_on) as server:
+        assert answer_to(sender, server.origin).body == b"hello"
+        done.set()
+
+
+def test_ipv6(sender: Sender) -> None:
+    """An address in brackets is an address like any other."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with Emulator(host="::1") as emulator:
+        assert answer_to(sender, emulator.url).status == 404
+
+
+def test_https(kind: type[Sender], certificate: Certificate) -> None:
+    """`ssl_context=` says what is trusted."""
+    with Loopback(answer(HELLO), certificate) as server:
+        assert answer_to(kind(trusting(certificate)), server.origin).body == b"hello"
+    gc.collect()
+
+
+# --- not sent ---
+
+
+def test_connection_refused(sender: Sender, emulator: Emulator) -> None:
+    """Nobody listens: not sent, and the reason says so."""
+    with emulator.connections_refused():
+        failure = failure_of(sender, emulator.url)
+    assert failure.kind == NOT_SENT
+    assert failure.reason.endswith(" while connecting")
+
+
+def test_a_name_that_does_not_resolve(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DNS is down or the name is wrong: not sent."""
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    assert failure_of(sender, "https://example.invalid/").kind == NOT_SENT
+
+
+def test_a_name_that_cannot_be_one(sender: Sender) -> None:
+    """A label that is too long for DNS fails in Python itself, with a UnicodeError: not sent."""
+    assert failure_of(sender, f"https://{'x' * 70}.example/").kind == NOT_SENT
+
+
+def test_a_connection_that_is_not_accepted_in_time(sender: Sender) -> None:
+    """The network swallows packets: not sent, in time."""
+    with full_backlog() as url:
+        assert late(sender, url) == (NOT_SENT, "timed out while connecting")
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_certificate_that_does_not_fit(
+    kind: type[Sender], certificate: Certificate, foreign_certificate: Certificate, trusted: bool
+) -> None:
+    """Nobody's, or a trusted one for another host: nothing was said in TLS, so not sent."""
+    context = trusting(foreign_certificate) if trusted else None
+    with Loopback(read_request, foreign_certificate if trusted else certificate) as server:
+        assert failure_of(kind(context), server.origin).kind == NOT_SENT
+    gc.collect()
+
+
+def test_a_server_that_does_not_speak_tls(sender: Sender, emulator: Emulator) -> None:
+    """https to a plain server: not sent, and above all not in the clear."""
+    assert failure_of(sender, emulator.url.replace("http:", "https:")).kind == NOT_SENT
+    assert [entry.kind for entry in emulator.journal if entry.kind != "unknown"] == []
+
+
+def test_a_reset_within_the_handshake(sender: Sender) -> None:
+    """The connection ends before TLS stands: not sent."""
+
+    def refuse(connection: socket.socket) -> None:
+        connection.recv(65536)
+        reset(connection)
+
+    with Loopback(refuse) as server:
+        assert failure_of(sender, server.origin.replace("http:", "https:")).kind == NOT_SENT
+
+
+def test_a_handshake_that_does_not_end(sender: Sender) -> None:
+    """A server that accepts and says nothing: not sent, in time."""
+    with Loopback(lambda connection: connection.recv(65536) and connection.recv(1)) as server:
+        assert late(sender, server.origin.replace("http:", "https:")) == (
+            NOT_SENT,
+            "timed out while shaking hands (TLS)",
+        )
+
+
+# --- ambiguous ---
+
+AMBIGUOUS_FAULTS: dict[str, Callable[[], Fault]] = {
+    "reset before": reset_before,
+    "reset after": reset_after,
+    "lost answer": lose_answer,
+    "truncated": truncate,
+    "truncated by a reset": lambda: truncate(reset=True),
+    "truncated to nothing": lambda: truncate(0),
+    "longer than it is": lambda: wrong_content_length(1_000_000),
+    "not HTTP": not_http,
+    "a broken chunk": lambda: not_http(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"),
+    "a header line without end": lambda: not_http(b"HTTP/1.1 200 OK\r\nx: " + b"y" * 200_000),
+}
+
+
+@pytest.mark.parametrize("name", AMBIGUOUS_FAULTS)
+def test_whatever_happens_after_the_connection_stands_is_ambiguous(
+    sender: Sender, emulator: Emulator, name: str
+) -> None:
+    """DESIGN.md, Failures: the server may have acted, and nobody can tell from here."""
+    emulator.faults.add(AMBIGUOUS_FAULTS[name](), kind=ANY)
+    assert failure_of(sender, emulator.url).kind == AMBIGUOUS
+
+
+@pytest.mark.parametrize("body", [BODY, BIG], ids=["small", "big"])
+def test_a_reset_in_the_middle_of_the_request(sender: Sender, body: bytes) -> None:
+    """A server that resets after the first byte may have read the rest: the client cannot know."""
+
+    def refuse(connection: socket.socket) -> None:
+        connection.recv(1)
+        reset(connection)
+
+    with Loopback(refuse) as server:
+        assert failure_of(sender, server.origin, body=body).kind == AMBIGUOUS
+
+
+def test_lost_over_tls(kind: type[Sender], certificate: Certificate) -> None:
+    """An SSLError after the handshake is ambiguous, whatever its name."""
+
+    def cut_off(connection: socket.socket) -> None:
+        read_request(connection)
+        reset(connection)
+
+    with Loopback(cut_off, certificate) as server:
+        assert failure_of(kind(trusting(certificate)), server.origin).kind == AMBIGUOUS
+    gc.collect()
+
+
+def test_a_server_that_does_not_read(sender: Sender) -> None:
+    """The time-out bounds sending, too; part of the request has left, so it is ambiguous."""
+    done = threading.Event()
+    with Loopback(lambda connection: done.wait(TIMEOUT)) as server:
+        kind, reason = late(sender, server.origin, BIG)
+        done.set()
+    assert kind == AMBIGUOUS
+    assert reason.startswith("timed out while ")
+
+
+def test_a_server_that_does_not_answer(sender: Sender, emulator: Emulator) -> None:
+    """The commonest of all ambiguous outcomes."""
+    gate = emulator.faults.add(hold(), kind=ANY)
+    assert late(sender, emulator.url) == (AMBIGUOUS, "timed out while waiting for the answer")
+    gate.release()
+
+
+def test_a_server_that_drips(sender: Sender, emulator: Emulator) -> None:
+    """The time-out is for the whole exchange, not for each byte of it."""
+    emulator.faults.add(slow_drip(SOON / 5), kind=ANY)
+    assert late(sender, emulator.url) == (AMBIGUOUS, "timed out while waiting for the answer")
+
+
+def test_a_silent_server_over_tls(kind: type[Sender], certificate: Certificate) -> None:
+    """TLS stands and the request has left; ending it at the time-out waits for no goodbye of the server's."""
+    done = threading.Event()
+
+    def be_silent(connection: socket.socket) -> None:
+        read_request(connection)
+        done.wait(TIMEOUT)
+
+    with Loopback(be_silent, certificate) as server:
+        late_one = late(kind(trusting(certificate)), server.origin)
+        done.set()
+    assert late_one == (AMBIGUOUS, "timed out while waiting for the answer")
+    gc.collect()
+
+
+# --- cancelled ---
+
+
+def test_cancelled_before_the_first_byte(sender: Sender) -> None:
+    """Nothing has left, so nothing is waited for."""
+    begun = threading.Event()
+
+    def shake_no_hands(connection: socket.socket) -> None:
+        connection.recv(1)
+        begun.set()
+        connection.recv(65536)
+        connection.recv(1)
+
+    with Loopback(shake_no_hands) as server:
+        url = server.origin.replace("http:", "https:")
+        assert sender.send_and_cancel(post(url), begun, lambda: None) is None
+
+
+def test_cancelled_while_the_answer_is_awaited(sender: Sender, emulator: Emulator) -> None:
+    """Invariant 4: the answer to what was sent is taken in, however often the task is cancelled."""
+    gate = emulator.faults.add(hold_answer(), kind=ANY)
+    report = sender.send_and_cancel(post(emulator.url), gate.arrived, gate.release)
+    assert isinstance(report, Response)
+    assert report.status == 404
+
+
+def test_cancelled_while_the_request_is_being_sent(sender: Sender) -> None:
+    """The same once a part of the request has left: the rest follows, and the answer is taken in."""
+    begun, go_on = threading.Event(), threading.Event()
+    received: list[int] = []
+
+    def read_late(connection: socket.socket) -> None:
+        received.append(len(connection.recv(1)))
+        begun.set()
+        go_on.wait(TIMEOUT)
+        while sum(received) < len(BIG):
+            received.append(len(connection.recv(1024 * 1024)))
+        connection.sendall(HELLO)
+
+    with Loopback(read_late) as server:
+        report = sender.send_and_cancel(post(server.origin, BIG), begun, go_on.set)
+    assert isinstance(report, Response)
+
+
+def test_a_failure_keeps_no_traceback_of_another(sender: Sender, emulator: Emulator) -> None:
+    """Invariant 9: a chained traceback that shows variables would show the request."""
+    with emulator.connections_refused():
+        failure = failure_of(sender, emulator.url)
+    assert (failure.__cause__, failure.__context__) == (None, None)
+    assert sys.exc_info() == (None, None, None)

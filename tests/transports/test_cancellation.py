@@ -322,7 +322,7 @@ def test_asyncio_close_in_the_turn_in_which_somebody_asked() -> None:
 
 
 def test_two_loops_by_turns() -> None:
-    """A loop that is stopped in mid-exchange and goes on later: its callers leave, and the other loop is not disturbed."""
+    """A loop that is stopped in mid-exchange and goes on later: its callers leave, the other loop is not disturbed."""
     service = MemoryService(lambda: asyncio.sleep(0), grace=60)
     session = asyncio_driver.AuthorizationSession(service.url, TOKEN_ID, ["read"], send=service.send, policy=QUICK)
     first, second = asyncio.new_event_loop(), asyncio.new_event_loop()

@@ -11,7 +11,8 @@ class Clocks:
     """True time, the client's two clocks and the server's clock, all in seconds.
 
     The client's monotonic clock stands still while its machine is suspended, and never runs fast. Its wall clock is
-    whatever somebody has set it to. The server's clock is off by a constant.
+    whatever somebody has set it to. The server's clock is off,
+    and somebody may set it.
     """
 
     def __init__(self, server_offset: float) -> None:

@@ -6,7 +6,7 @@ from random import Random
 
 from tenure import AMBIGUOUS, NOT_SENT, Response, SendFailure
 
-__all__ = ["FATES", "Fate", "draw_fate"]
+__all__ = ["FATES", "Fate", "answered", "draw_fate"]
 
 Report = Response | SendFailure
 RESET = SendFailure(AMBIGUOUS, "connection reset")
@@ -40,7 +40,8 @@ class Fate:
         self.is_clear = is_clear
 
 
-def _answered(rng: Random, timeout: float) -> Fate:
+def answered(rng: Random, timeout: float) -> Fate:
+    """Nothing goes wrong."""
     there = rng.uniform(0, timeout / 3)
     return Fate("answered", (there,), there + rng.uniform(0, timeout / 3), _pass_on, is_clear=True)
 
@@ -142,5 +143,5 @@ def draw_fate(rng: Random, trouble: float, timeout: float) -> Fate:
         timeout: seconds.
     """
     if rng.random() >= trouble:
-        return _answered(rng, timeout)
+        return answered(rng, timeout)
     return rng.choice(FATES)(rng, timeout)

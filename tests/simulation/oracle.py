@@ -2,6 +2,8 @@
 # the wire, what callers got and what the clocks said; it does not ask the core how it reckons.
 
 import json
+import math
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +29,10 @@ __all__ = ["InvariantBroken", "Oracle"]
 class InvariantBroken(AssertionError):
     """An invariant does not hold. The text begins with its number."""
 
+    def __init__(self, number: int, text: str) -> None:
+        super().__init__(f"invariant {number}: {text}")
+        self.number = str(number)
+
 
 @dataclass
 class Presented:
@@ -34,7 +40,7 @@ class Presented:
 
     request_ids: set[str] = field(default_factory=set)
     has_clear_answer: bool = False  # the server's own yes or no has reached the client
-    maybe_rotated_at: float | None = None  # true time at which the server rotated it
+    maybe_rotated_at: float | None = None  # by the server's clock, when the server rotated it
 
 
 @dataclass
@@ -50,7 +56,7 @@ class Issued:
 
 
 class Oracle:
-    """Checks invariants 1 to 3, 5 to 7, 9 and 10 (DESIGN.md). Each method is told a fact when it happens."""
+    """Checks invariants 1 to 7, 9 and 10 (DESIGN.md). Each method is told a fact when it happens."""
 
     def __init__(self, clocks: Clocks, secrets: list[str], clocks_are_set: bool) -> None:
         self.clocks = clocks
@@ -64,14 +70,18 @@ class Oracle:
         self.was_replayed = False
         self.has_reason = True  # somebody refreshed by hand, invalidated or crashed since the last pair
         self.shown = 0
+        self.told: str | None = None  # the newest permission token that reached the client whole
+        self.checked: Counter[int] = Counter()
+        self.grace_lost_at = -math.inf  # by the server's clock
 
     def fail(self, invariant: int, text: str) -> None:
-        raise InvariantBroken(f"invariant {invariant}: {text}")
+        raise InvariantBroken(invariant, text)
 
     # The wire
 
     def sent(self, request: Request, held: str | None) -> None:
         """The driver was told to send `request`; `held` is the newest permission token."""
+        self.checked.update([1, 2])
         if self.in_flight is not None:
             self.fail(1, "a request is sent while another one is in flight")
         self.in_flight = request
@@ -91,7 +101,11 @@ class Oracle:
 
     def _judge_need(self, held: str | None) -> None:
         """A refresh nobody needs is one too many: the callers at an expiry share one."""
-        issued = self.issued[held or ""]
+        self.checked.update([5])
+        issued = self.issued.get(held or "")
+        if issued is None:
+            self.fail(10, "a token is held that the server did not issue")
+            return
         if not self.has_reason and self.clocks.true - issued.true_asked_at < 0.6 * issued.lifetime:
             self.fail(5, "a token is refreshed that has just been obtained")
 
@@ -100,8 +114,17 @@ class Oracle:
         assert self.in_flight is not None
         token = _refresh_token(self.in_flight)
         if token is not None and is_clear and isinstance(report, Response):
-            self.presented[token].has_clear_answer = True
+            self.presented[token].has_clear_answer = report.status < 500
         self.in_flight = None
+        if is_clear and isinstance(report, Response) and report.status == 200:
+            token = json.loads(report.body).get("data", {}).get("permissionToken", {}).get("permissionToken")
+            self.told = token or self.told
+
+    def consumed(self, held: str | None) -> None:
+        """The core has dealt with a report; `held` is the newest permission token it knows."""
+        self.checked[4] += 1
+        if self.told is not None and held != self.told:
+            self.fail(4, "a pair has reached the client and is not held")
 
     def acted(self, request: Request, response: Response, outcome: str, grace: float) -> None:
         """The server acted on `request`."""
@@ -112,14 +135,16 @@ class Oracle:
             if outcome == "reuse":
                 self._judge_reuse(seen, grace)
             elif seen.maybe_rotated_at is None and outcome == "refreshed":
-                seen.maybe_rotated_at = self.clocks.true
+                seen.maybe_rotated_at = self.clocks.server()
         if response.status == 200:
             self._note_issued(_request_id(request), json.loads(response.body).get("data", {}))
 
     def _judge_reuse(self, seen: Presented, grace: float) -> None:
         """Reuse is what this library exists to avoid. It is the client's fault unless it could not know better."""
         rotated_at = seen.maybe_rotated_at
-        if rotated_at is not None and self.clocks.true - rotated_at < grace:
+        if rotated_at is not None and rotated_at <= self.grace_lost_at:
+            return  # the server has forgotten what it promised
+        if rotated_at is not None and grace > 0 and self.clocks.server() - rotated_at < grace:
             self.fail(2, "the server detects reuse although its grace window is open")
 
     def _note_issued(self, request_id: str, data: dict[str, Any]) -> None:
@@ -145,6 +170,7 @@ class Oracle:
 
     def handed_out(self, token: str | None, asked_at: Instant) -> None:
         """A caller that asked at `asked_at` gets `token` now."""
+        self.checked.update([3, 10])
         if not isinstance(token, str) or not token or any(not "!" <= character <= "~" for character in token):
             self.fail(10, "a token unfit for a header is handed out")
             return
@@ -162,6 +188,7 @@ class Oracle:
 
     def settled(self, call: Call, protocol: AuthorizationProtocol, before: tuple[str, int]) -> None:
         """`call` has settled; `before` is (state, generation) as it was when the exchange before this one ended."""
+        self.checked.update([6])
         if call.error is None:
             return
         if call.kind != REFRESH and before != (protocol.state, protocol.generation):
@@ -195,6 +222,7 @@ class Oracle:
 
     def overdue(self, who: str, waited: float, bound: float) -> None:
         """A call settled after `waited` seconds on the client's monotonic clock."""
+        self.checked.update([7])
         if waited > bound:
             self.fail(7, f"{who} waited {waited:.1f} s, more than the {bound:.1f} s that are promised")
 
@@ -203,6 +231,7 @@ class Oracle:
         self._look_for_secrets(text)
 
     def _look_for_secrets(self, text: str) -> None:
+        self.checked.update([9])
         self.shown += 1
         if any(secret in text for secret in self.secrets):
             self.fail(9, "a secret is shown")

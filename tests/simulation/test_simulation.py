@@ -6,14 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tenure import AuthorizationProtocol, Call, Instant, Policy
-from tenure.calls import REFRESH
+from tenure import AuthorizationProtocol, Call, Instant, Policy, Response, SendFailure
+from tenure.calls import ESTABLISH, REFRESH
 from tenure.exchange import Exchange
 from tenure.session import Session
 from tenure.tokens import Grant, TokenPair
 
 from .oracle import InvariantBroken
-from .world import World
+from .plan import Plan
+from .shrink import broken_by, explain, shrink
+from .world import Caller, World
 
 LIVES = 2000
 CHUNK = 250
@@ -21,13 +23,13 @@ CHUNK = 250
 
 @pytest.mark.parametrize("first", range(0, LIVES, CHUNK))
 def test_no_invariant_is_broken(first: int) -> None:
-    """Invariants 1 to 3, 5 to 7, 9 and 10, over lives with calm and troubled networks, clocks and servers."""
+    """Invariants 1 to 7, 9 and 10, over lives with calm and troubled networks, clocks and servers."""
     for seed in range(first, first + CHUNK):
-        world = World(seed)
+        world = World(Plan.draw(seed))
         try:
             world.run()
         except InvariantBroken as broken:
-            pytest.fail(f"seed {seed}: {broken}\n" + "\n".join(world.history))
+            pytest.fail(f"{broken}\n{explain(world.plan)}")
 
 
 def test_lives_are_eventful() -> None:
@@ -36,22 +38,22 @@ def test_lives_are_eventful() -> None:
     endings: Counter[str] = Counter()
     shown = 0
     for seed in range(CHUNK):
-        world = World(seed)
+        world = World(Plan.draw(seed))
         world.run()
         outcomes.update(entry.outcome for entry in world.service.journal)
         endings[world.protocol.state] += 1
         shown += world.oracle.shown
-    assert min(outcomes[name] for name in ("issued", "refreshed", "replayed", "reuse", "refused")) > 20
+    assert min(outcomes[name] for name in ("issued", "refreshed", "replayed", "reuse", "refused")) > 10
     assert min(endings[name] for name in ("unestablished", "active", "expired")) > 5
     assert shown > 5_000
 
 
 def test_a_life_can_be_replayed() -> None:
     """All chance comes from the seed."""
-    first, second = World(7), World(7)
+    first, second = World(Plan.draw(7)), World(Plan.draw(7))
     first.run()
     second.run()
-    assert first.history == second.history
+    assert first.history.entries == second.history.entries
 
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -122,8 +124,9 @@ def lose_the_session_to_a_failed_establish(patch: pytest.MonkeyPatch) -> None:
     original = Exchange._settle_refused
 
     def settle_refused(self: Exchange, verdict: Any, now: Instant) -> None:
-        self.session.pair = None
-        self.session.state = "unestablished"
+        if self.call.kind == ESTABLISH:
+            self.session.pair = None
+            self.session.state = "unestablished"
         original(self, verdict, now)
 
     patch.setattr(Exchange, "_settle_refused", settle_refused)
@@ -145,7 +148,28 @@ def take_any_token(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("tenure.dialects.spatium.is_header_safe", lambda text: True)
 
 
+def forget_the_answer_when_all_have_left(patch: pytest.MonkeyPatch) -> None:
+    original = World.deliver
+
+    def deliver(self: World, told: Response | SendFailure) -> None:
+        if self.callers or not self.left:
+            original(self, told)
+        else:
+            self.protocol.disown_exchange()
+
+    patch.setattr(World, "deliver", deliver)
+
+
+def let_a_leaving_caller_settle_the_call(patch: pytest.MonkeyPatch) -> None:
+    def stop_waiting(self: World, caller: Caller) -> None:
+        caller.call.settle()
+
+    patch.setattr(World, "stop_waiting", stop_waiting)
+
+
 BREAKS: dict[Break, str] = {
+    forget_the_answer_when_all_have_left: "4",
+    let_a_leaving_caller_settle_the_call: "4",
     hand_a_step_out_twice: "1",
     draw_a_request_id_for_each_attempt: "2",
     believe_a_refusal_to_be_temporary: "2",
@@ -164,14 +188,16 @@ BREAKS: dict[Break, str] = {
 
 @pytest.mark.parametrize("break_the_core", BREAKS, ids=lambda broken: broken.__name__)
 def test_a_broken_core_is_noticed(break_the_core: Break, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each way to break an invariant is seen within a few hundred lives, and as that invariant."""
+    """Each way to break an invariant is seen within a few hundred lives, as that invariant, and shrinks to little."""
     break_the_core(monkeypatch)
     for seed in range(500):
-        try:
-            World(seed).run()
-        except InvariantBroken as broken:
-            noticed = str(broken)
+        plan = Plan.draw(seed)
+        number = broken_by(plan)
+        if number is not None:
             break
     else:
         pytest.fail("nobody noticed")
-    assert noticed.startswith(f"invariant {BREAKS[break_the_core]}:")
+    assert number == BREAKS[break_the_core]
+    small = shrink(plan)
+    assert broken_by(small) == number
+    assert len(small.operations) <= 8

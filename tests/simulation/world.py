@@ -5,10 +5,11 @@
 
 import heapq
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
-from random import Random
 
 from tenure import (
     ESTABLISH,
@@ -27,43 +28,17 @@ from tenure import (
 from tenure.transports.emulator import AuthorizationService
 
 from .clocks import Clocks
-from .network import Fate, draw_fate
+from .disguise import Disguise
+from .history import CALLERS, CLIENT, NETWORK, SERVER, History
+from .network import Fate, answered, draw_fate
 from .oracle import Oracle
+from .plan import OPERATION, PROTOCOL, REQUEST, SERVICE, Operation, Plan, chance
 
-__all__ = ["Settings", "World"]
+__all__ = ["World"]
 
 URL = "https://service.example/authorization/v1"
 TOKEN_ID = "0b9f3c52-6f0e-4a57-9a53-0d2f3f6f1c11"
 PASSWORD = "correct-horse-battery"  # of an account that exists in this file only
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What kind of world it is."""
-
-    permission_lifetime: int
-    refresh_lifetime: int
-    grace: int
-    trouble: float  # probability that a request goes wrong
-    clock_trouble: bool
-    crashes: bool
-    server_offset: float
-    operations: int
-
-    @classmethod
-    def draw(cls, rng: Random) -> "Settings":
-        """Return settings by chance, with the calm and the extreme ones among them."""
-        lifetime = rng.choice([2, 5, 60, 900])
-        return cls(
-            permission_lifetime=lifetime,
-            refresh_lifetime=lifetime * rng.choice([2, 10, 3000]),
-            grace=rng.choice([0, 0, 5, 60, 100_000]),
-            trouble=rng.choice([0.0, 0.1, 0.3, 0.7]),
-            clock_trouble=rng.random() < 0.4,
-            crashes=rng.random() < 0.3,
-            server_offset=rng.choice([0.0, 0.0, 7200.0, -7200.0, 86400.0 * 400]),
-            operations=rng.randrange(10, 80),
-        )
 
 
 @dataclass
@@ -81,18 +56,23 @@ class Caller:
 class World:
     """A life of one session; `run()` lives it and raises `InvariantBroken` if an invariant does not hold."""
 
-    def __init__(self, seed: int, settings: Settings | None = None) -> None:
-        self.rng = Random(seed)
-        self.settings = settings or Settings.draw(self.rng)
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.settings = plan.settings
+        self.rng = chance(plan.seed, PROTOCOL)
         self.clocks = Clocks(self.settings.server_offset)
-        self.history: list[str] = [f"{self.settings}"]
+        self.history = History(self.clocks)
+        self.disguise = Disguise(self.settings.answers)
+        self.server_down_until = 0.0
+        self.requests = 0
+        self.fates: Counter[str] = Counter()
         self.service = AuthorizationService(
             {"ada": PASSWORD},
             permission_lifetime=self.settings.permission_lifetime,
             refresh_lifetime=self.settings.refresh_lifetime,
             security_lifetime=10**9,
             grace=self.settings.grace,
-            random=Random(seed + 1),
+            random=chance(plan.seed, SERVICE),
         )
         self.oracle = Oracle(self.clocks, [PASSWORD], self.settings.clock_trouble)
         self.policy = Policy()
@@ -100,6 +80,7 @@ class World:
         self.process = 1  # counts the crashes; what belongs to an earlier process reaches nobody
         self.saved = self.protocol.snapshot()
         self.callers: list[Caller] = []
+        self.left: list[Caller] = []  # who has stopped waiting
         self.security_token = self._security_token()
         self.names = count(1)
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
@@ -119,12 +100,13 @@ class World:
 
     def run(self) -> None:
         """Live until nothing is left to happen."""
-        self._plan()
+        for operation in self.plan.operations:
+            self.at(operation.at, partial(self._operate, operation))
         while self._agenda:
             when, _, happen = heapq.heappop(self._agenda)
             self.clocks.true = max(self.clocks.true, when)
             happen()
-        self.oracle.rest(self.protocol, [(caller.call, caller.name) for caller in self.callers])
+        self.oracle.rest(self.protocol, [(caller.call, caller.name) for caller in self.callers + self.left])
 
     def at(self, when: float, happen: Callable[[], None]) -> None:
         """Let something happen at true time `when`."""
@@ -136,33 +118,12 @@ class World:
         self.at(self.clocks.true + seconds, lambda: happen() if self.process == process else None)
 
     def note(self, text: str) -> None:
-        """Write a line into the history."""
-        now = self.clocks.client()
-        self.history.append(f"{self.clocks.true:12.3f}  mono {now.monotonic:10.3f} wall {now.wall}  {text}")
+        """Write down something that concerns the client alone."""
+        self.history.note(CLIENT, text)
 
-    def _plan(self) -> None:
-        """Decide which operations begin when: bursts around the token's expiry, and times of quiet."""
-        self.at(0.0, self.establish)
-        when = 0.0
-        for _ in range(self.settings.operations):
-            when += self.rng.choice([0.0, 0.0, 0.01, 1.0, self.rng.uniform(0, 1.3 * self.settings.permission_lifetime)])
-            self.at(when, self._draw_operation())
-
-    def _draw_operation(self) -> Callable[[], None]:
-        draw = self.rng.random()
-        if draw < 0.6:
-            return self.get_token
-        if draw < 0.7:
-            return self.refresh
-        if draw < 0.78:
-            return self.invalidate
-        if draw < 0.84:
-            return self.establish
-        if draw < 0.87:
-            return self.establish_badly
-        if draw < 0.92 and self.settings.crashes:
-            return self.crash
-        return self.disturb_clocks if self.settings.clock_trouble else self.get_token
+    def _operate(self, operation: Operation) -> None:
+        self.rng_now = chance(self.plan.seed, OPERATION, operation.index)
+        getattr(self, operation.name)()
 
     # Operations
 
@@ -182,7 +143,7 @@ class World:
 
     def invalidate(self) -> None:
         """A resource server refused a token: the newest, or some older one."""
-        token = self.rng.choice([*self.oracle.issued, self.protocol.newest_token() or "none"])
+        token = self.rng_now.choice([*self.oracle.issued, self.protocol.newest_token() or "none"])
         before = self.protocol.newest_token()
         changed = self.protocol.invalidate(token)
         self.oracle.has_reason |= changed
@@ -203,7 +164,8 @@ class World:
         self.process += 1
         self.oracle.has_reason = True
         self.oracle.was_replayed = True  # for all the new process knows
-        self.callers = []
+        self.callers, self.left = [], []
+        self.oracle.told = self.protocol.newest_token()
         self.oracle.in_flight = None
         self.note("CRASH, restored from the snapshot")
         self.protocol = AuthorizationProtocol.from_snapshot(
@@ -217,21 +179,69 @@ class World:
     def disturb_clocks(self) -> None:
         """Somebody sets the wall clock, or the machine is suspended for a while."""
         far = 3 * self.settings.permission_lifetime + 7200
-        if self.rng.random() < 0.5:
-            self.clocks.wall_offset += self.rng.uniform(-far, far)
+        if self.rng_now.random() < 0.5:
+            self.clocks.wall_offset += self.rng_now.uniform(-far, far)
             self.note("somebody sets the wall clock")
         else:
-            asleep = self.rng.uniform(0, 2 * self.settings.permission_lifetime)
+            asleep = self.rng_now.uniform(0, 2 * self.settings.permission_lifetime)
             self.clocks.true += asleep
             self.clocks.suspended += asleep
             self.note(f"suspended for {asleep:.1f} s")
+
+    def burst(self) -> None:
+        """Many callers ask at once."""
+        for _ in range(self.rng_now.randrange(2, self.settings.burst + 1)):
+            self.get_token()
+
+    def keep_alive(self) -> None:
+        """A program that refreshes while idle: it asks when the core says that a refresh is due."""
+        wait = self.protocol.seconds_until_due(self.clocks.client())
+        if wait is not None:
+            self.note(f"keep-alive: due in {wait:.1f} s")
+            self.later(wait, self.get_token)
+
+    def leave(self) -> None:
+        """A caller does not want to wait any longer; its call goes on."""
+        if self.callers:
+            caller = self.rng_now.choice(self.callers)
+            self.callers.remove(caller)
+            self.history.note(CALLERS, f"{caller.name}: leaves", CLIENT)
+            self.left.append(caller)
+            self.stop_waiting(caller)
+            if caller.call.settled:
+                self.oracle.fail(4, "a caller's leaving has settled the call for the others")
+
+    def stop_waiting(self, caller: Caller) -> None:
+        """What a driver does about a caller that leaves: nothing, the call belongs to the others as well."""
+
+    def leave_all(self) -> None:
+        """All callers leave."""
+        while self.callers:
+            self.leave()
+
+    def restart_server(self) -> None:
+        """The server is away for a while; it may come back without what it remembered for its grace window."""
+        away = self.rng_now.uniform(0, self.settings.permission_lifetime)
+        self.server_down_until = max(self.server_down_until, self.clocks.true + away)
+        forgets = self.rng_now.random() < 0.5
+        self.history.note(SERVER, f"restarts, away for {away:.1f} s{', forgets its grace window' * forgets}")
+        if forgets:
+            self.oracle.grace_lost_at = self.clocks.server()
+            for family in self.service._families.select(None):
+                family._rotations.clear()
+
+    def disturb_server_clock(self) -> None:
+        """Somebody sets the server's clock."""
+        jump = self.rng_now.uniform(-1, 1) * self.settings.permission_lifetime
+        self.clocks.server_offset += jump
+        self.history.note(SERVER, f"its clock is set by {jump:+.1f} s")
 
     def _wait(self, name: str, call: Call, wants_token: bool = False) -> None:
         who = f"{name} {next(self.names)}"
         now = self.clocks.client()
         ahead = len(self.protocol._calls)
         before = (self.protocol.state, self.protocol.generation)
-        self.note(f"{who}: asks")
+        self.history.note(CALLERS, who, CLIENT)
         self.callers.append(Caller(who, call, now, wants_token, ahead, before))
         self.pump()
 
@@ -251,39 +261,78 @@ class World:
         """Hand a request to the network."""
         self.oracle.sent(step.request, self.protocol.newest_token())
         self.oracle.shown_to_people(f"{step.request!r} {step!r} {step.request.url}")
-        fate = draw_fate(self.rng, self.settings.trouble, step.timeout)
-        self.note(f"send {step.request.url.rsplit('/', 1)[-1]}: {fate.name}")
+        rng = chance(self.plan.seed, REQUEST, self.requests)
+        fate = draw_fate(rng, self.settings.trouble, step.timeout)
+        if self.requests in self.plan.calm:
+            fate = answered(rng, step.timeout)
+        self.requests += 1
+        self.fates[fate.name] += 1
+        self.history.note(CLIENT, self._describe(step.request), NETWORK)
+        if fate.name != "answered":
+            self.history.note(NETWORK, f"x {fate.name}")
         answers: list[Response] = []
         sent_at = self.clocks.true
         for arrival in fate.arrivals:
             self.at(sent_at + arrival, lambda: answers.append(self.arrive(step.request)))
         self.later(fate.told_after, lambda: self.report(fate, answers))
 
+    def _describe(self, request: Request) -> str:
+        request_id = dict(request.headers)["request-id"]
+        token = json.loads(request.body).get("permissionRefreshToken")
+        what = "establish" if token is None else f"refresh {self.history.name(token)}"
+        return f"{what} (id {request_id[:4]}…)"
+
     def arrive(self, request: Request) -> Response:
         """The server gets a request; clients may be long gone."""
-        response = self.service.handle(request, self.clocks.server())
+        self.history.note(NETWORK, self._describe(request), SERVER)
+        if self.clocks.true < self.server_down_until:
+            self.history.note(NETWORK, "x the server is away: 503")
+            return Response(503, (), b"away")
+        response = self.service.handle(self.disguise.undo(request), self.clocks.server())
+        response = self.disguise.put_on(response)
         outcome = self.service.journal[-1].outcome
-        self.note(f"server: {outcome}, {response.status}")
+        data = json.loads(response.body).get("data", {}) if response.status == 200 else {}
+        if "permissionToken" in data:
+            self.history.name_pair(
+                data["permissionToken"]["permissionToken"],
+                data["permissionRefreshToken"]["permissionRefreshToken"],
+            )
         self.oracle.acted(request, response, outcome, self.settings.grace)
+        self.history.note(SERVER, f"{response.status} {outcome}{self._pair_in(response)}", NETWORK)
         return response
+
+    def _pair_in(self, told: Response | SendFailure) -> str:
+        try:
+            assert isinstance(told, Response)
+            token = json.loads(told.body)["data"]["permissionToken"]["permissionToken"]
+        except (AssertionError, ValueError, LookupError, TypeError):
+            return ""
+        return f": {self.history.name(token)}"
 
     def report(self, fate: Fate, answers: list[Response]) -> None:
         """Tell the core what came of its request."""
         told = fate.tell(answers[0] if answers else None)
         is_clear = fate.is_clear and isinstance(told, Response)
         self.oracle.reported(told, is_clear)
-        self.note(f"report {told!r}")
+        text = told.reason if isinstance(told, SendFailure) else f"{told.status}{self._pair_in(told)}"
+        self.history.note(NETWORK, text, CLIENT)
+        self.deliver(told)
+        self._look_around()
+        pair = self.protocol.held.pair
+        self.oracle.consumed(None if pair is None else pair.grant.permission_token)
+        self.pump()
+
+    def deliver(self, told: Response | SendFailure) -> None:
+        """Hand the core what came, whether or not anybody still waits for it."""
         if isinstance(told, SendFailure):
             self.protocol.receive_failure(told, self.clocks.client())
         else:
             self.protocol.receive_response(told, self.clocks.client())
-        self._look_around()
-        self.pump()
 
     def _look_around(self) -> None:
         """Deliver events, save the session, and let the callers go whose calls have settled."""
         for event in self.protocol.take_events():
-            self.note(f"event: {event}")
+            self.note(f"* {event}")
             self.oracle.happened(event)
             if isinstance(event, SessionExpired) and "lifetime" in event.reason:
                 self.oracle.expired_unasked(self.protocol.newest_token())
@@ -292,7 +341,7 @@ class World:
         for caller in [caller for caller in self.callers if caller.call.settled]:
             self.callers.remove(caller)
             outcome = "done" if caller.call.error is None else type(caller.call.error).__name__
-            self.note(f"{caller.name}: {outcome}")
+            self.history.note(CLIENT, f"{caller.name}: {outcome}", CALLERS)
             before = self._settled_state if caller.call.kind == ESTABLISH else caller.before
             self.oracle.settled(caller.call, self.protocol, before)
             bound = (caller.ahead + 1) * (self.policy.deadline + 1)

@@ -1,0 +1,44 @@
+# Answers rewritten on their way, so that a service of another make stands at the other end: tokens that say nothing of
+# themselves, answers without a date.
+
+import json
+from hashlib import sha256
+
+from tenure import Request, Response
+
+from .plan import BARE, OPAQUE, UNDATED
+
+__all__ = ["Disguise"]
+
+
+class Disguise:
+    """Turns the emulator's answers into those of the service to play, and the requests back."""
+
+    def __init__(self, answers: str) -> None:
+        self._is_opaque = answers in (OPAQUE, BARE)
+        self._is_undated = answers in (UNDATED, BARE)
+        self._real: dict[str, str] = {}  # the emulator's refresh token by the opaque one
+
+    def put_on(self, response: Response) -> Response:
+        """Return what the client gets."""
+        headers, body = response.headers, response.body
+        if self._is_undated:
+            headers = tuple(header for header in headers if header[0] != "date")
+        if self._is_opaque and response.status == 200:
+            content = json.loads(body)
+            for name in ("permissionToken", "permissionRefreshToken"):
+                real = content["data"][name][name]
+                opaque = "opaque-" + sha256(real.encode()).hexdigest()
+                self._real[opaque] = real
+                content["data"][name][name] = opaque
+            body = json.dumps(content).encode()
+        return Response(response.status, headers, body)
+
+    def undo(self, request: Request) -> Request:
+        """Return what the emulator gets."""
+        content = json.loads(request.body)
+        token = content.get("permissionRefreshToken")
+        if token not in self._real:
+            return request
+        content["permissionRefreshToken"] = self._real[token]
+        return Request(request.method, request.url, request.headers, json.dumps(content).encode())

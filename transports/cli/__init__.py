@@ -23,7 +23,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "demo": Command("watch 32 threads share one session while everything goes wrong", ("jwt", "requests", "rich")),
+    "demo": Command("watch 32 callers share one session while everything goes wrong", ("jwt", "requests", "rich")),
     "serve": Command("run the embedded authorization service, for tests", ("jwt",)),
 }
 

@@ -1,7 +1,7 @@
 # The seam between the demo and the drivers: what a crowd of callers has to do, whatever it is made of.
 #
-# A crowd for another driver is one more file like demo_blocking.py and one more line in `open_crowd`. The methods are
-# called from the main thread and block; a crowd of tasks runs its event loop in a thread of its own.
+# A crowd is a file of its own, imported only when it plays, so that a driver that is not installed is not missed. The
+# methods are called from the main thread and block; a crowd of tasks runs its event loop in a thread of its own.
 
 import http.client
 from contextlib import AbstractContextManager
@@ -52,6 +52,14 @@ def open_crowd(driver: str, stage: Stage) -> AbstractContextManager[Crowd]:
         from .demo_blocking import ThreadCrowd
 
         return ThreadCrowd(stage)
+    if driver == "asyncio":
+        from .demo_asyncio import AsyncioCrowd
+
+        return AsyncioCrowd(stage)
+    if driver == "trio":
+        from .demo_trio import TrioCrowd
+
+        return TrioCrowd(stage)
     raise ValueError(f"there is no crowd for the driver {driver}")
 
 

@@ -4,7 +4,7 @@
 # the counters. Colours only repeat what the letters and words say. Where there is no room, the oldest tokens and the
 # oldest moments are left out; 80 by 24 has room for all tokens.
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from rich.text import Text
@@ -38,6 +38,7 @@ MARK = "!"  # on a bar: a refresh failed here
 MARGIN = 2
 LABELS = 12  # columns left of the timeline
 TALLY = 11  # columns right of it
+LABEL, COLUMN = 21, 10  # columns of the report
 STORY_ROWS = 6  # at least, before the timeline gives way
 
 
@@ -149,19 +150,42 @@ def _colour(number: int) -> str:
     return TOKEN_COLOURS[number % len(TOKEN_COLOURS)]
 
 
-def draw_report(rows: Sequence[Row], broken: Sequence[str], glyphs: Glyphs) -> list[Text]:
-    """Return the table and the verdict."""
+def draw_report(tables: Mapping[str, Sequence[Row]], broken: Mapping[str, Sequence[str]], glyphs: Glyphs) -> list[Text]:
+    """Return the table and the verdict: with notes for one driver, side by side for several.
+
+    Args:
+        tables: driver to its rows; all of them have the same labels.
+        broken: driver to what was not as it has to be.
+        glyphs: what to draw with.
+    """
+    sentences = [(driver, sentence) for driver, several in broken.items() for sentence in several]
+    column = max(len(glyphs.good), len(glyphs.bad) if sentences else 0)
     lines = [Text()]
-    column = max(len(glyphs.good), len(glyphs.bad) if broken else 0)
-    for row in rows:
-        mark = "" if row.is_good is None else glyphs.good if row.is_good else glyphs.bad
-        line = Text(" " * MARGIN)
-        line.append(f"{mark:<{column}} ", style="green" if row.is_good else "bold red")
-        line.append(f"{row.label:<21}").append(f"{row.value:>9}", style="bold").append(f"  {row.note}", style="dim")
-        lines.append(line)
+    if len(tables) > 1:
+        heads = "".join(f"{driver:>{COLUMN}}" for driver in tables)
+        lines.append(Text(f"{'':{MARGIN + column + 1 + LABEL}}{heads}", style="dim"))
+    for rows in zip(*tables.values(), strict=True):
+        lines.append(_draw_row(rows, column, glyphs))
     lines.append(Text())
-    if broken:
-        lines += [Text(f"{'':{MARGIN}}{glyphs.bad} {sentence}", style="bold red") for sentence in broken]
-    else:
-        lines.append(Text(f"{'':{MARGIN}}One session, one refresh at a time, and nobody noticed.", style="bold green"))
+    for driver, sentence in sentences:
+        who = f"{driver}: " if len(tables) > 1 else ""
+        lines.append(Text(f"{'':{MARGIN}}{glyphs.bad} {who}{sentence}", style="bold red"))
+    if not sentences:
+        who = f"{len(tables)} drivers, each with one" if len(tables) > 1 else "One"
+        lines.append(
+            Text(f"{'':{MARGIN}}{who} session, one refresh at a time, and nobody noticed.", style="bold green")
+        )
     return lines
+
+
+def _draw_row(rows: Sequence[Row], column: int, glyphs: Glyphs) -> Text:
+    """Return a line of the table, of one driver or several; the mark is that of the worst."""
+    is_good = None if rows[0].is_good is None else all(row.is_good for row in rows)
+    mark = "" if is_good is None else glyphs.good if is_good else glyphs.bad
+    line = Text(" " * MARGIN)
+    line.append(f"{mark:<{column}} ", style="green" if is_good else "bold red").append(f"{rows[0].label:<{LABEL}}")
+    for row in rows:
+        line.append(f"{row.value:>{COLUMN}}", style="bold red" if row.is_good is False else "bold")
+    if len(rows) == 1:
+        line.append(f"  {rows[0].note}", style="dim")
+    return line

@@ -38,8 +38,8 @@ class Screen(Protocol):
     def tell(self) -> None:
         """Show what has just happened. Called from any thread."""
 
-    def show_report(self, rows: Sequence[Row], broken: Sequence[str]) -> None:
-        """Show the table and the verdict."""
+    def show_report(self, tables: Mapping[str, Sequence[Row]], broken: Mapping[str, Sequence[str]]) -> None:
+        """Show the table and the verdict; both are by the name of the driver, for as many as have played."""
 
 
 def open_screen(record: Record, driver: str, expected_length: float, plain: bool) -> Screen:
@@ -96,9 +96,9 @@ class Lines:
                 self._told += 1
                 self._print(f"{moment.at:6.2f} s  {moment.text}")
 
-    def show_report(self, rows: Sequence[Row], broken: Sequence[str]) -> None:
+    def show_report(self, tables: Mapping[str, Sequence[Row]], broken: Mapping[str, Sequence[str]]) -> None:
         """Print the table and the verdict."""
-        for line in draw_report(rows, broken, self._glyphs):
+        for line in draw_report(tables, broken, self._glyphs):
             self._print(line.plain.rstrip())
 
     def _print(self, line: str) -> None:
@@ -138,9 +138,9 @@ class Picture:
     def tell(self) -> None:
         """Do nothing: the next picture shows it."""
 
-    def show_report(self, rows: Sequence[Row], broken: Sequence[str]) -> None:
+    def show_report(self, tables: Mapping[str, Sequence[Row]], broken: Mapping[str, Sequence[str]]) -> None:
         """Print the table and the verdict below the last picture."""
-        for line in draw_report(rows, broken, self._glyphs):
+        for line in draw_report(tables, broken, self._glyphs):
             self._console.print(line)
 
     def _draw(self) -> "RenderableType":

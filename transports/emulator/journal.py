@@ -19,7 +19,7 @@ CREDENTIALS = "credentials"
 ISSUE = "issue"  # by factors and by key alike
 REFRESH = "refresh"
 RESOURCE = "resource"
-UNKNOWN = "unknown"  # a path that the service does not have
+UNKNOWN = "unknown"  # a path that the service does not have, or not even a request
 KINDS = (CREDENTIALS, ISSUE, REFRESH, RESOURCE, UNKNOWN)
 
 JOURNAL_LIMIT = 100_000  # entries; a service that runs for weeks must not fill the memory with its past

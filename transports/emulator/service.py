@@ -15,7 +15,7 @@ from ... import Request, Response
 from .accounts import Credentials, Directory
 from .answers import TokenPair, json_answer, token_object, token_pair
 from .families import EXPIRED, REPLAY, REUSE, REVOKED, ROTATE, Families, Family, Grace, Principal
-from .journal import CREDENTIALS, ISSUE, REFRESH, RESOURCE, UNKNOWN, Journal, Statistics
+from .journal import CREDENTIALS, ISSUE, REFRESH, RESOURCE, UNKNOWN, Journal, JournalEntry, Statistics
 from .reading import Refusal, Visit, header_of, path_of, read_body, refusal_answer
 from .tokens import Grant, SecurityGrant, SignedToken, TokenMint, TokenRefused
 
@@ -130,9 +130,10 @@ class AuthorizationService:
         self.journal.note(visit.entry(status, fault))
 
     def refuse_unreadable(self, wall: float, status: int, message: str) -> Response:
-        """Count and answer what was not even a request."""
+        """Count, enter into the journal and answer what was not even a request."""
         self.statistics.requests += 1
         self.statistics.malformed += 1
+        self.journal.note(JournalEntry(UNKNOWN, None, status, "malformed", wall))
         return refusal_answer(None, wall + self.clock_offset, Refusal(status, "malformed_request", message))
 
     def kind_of(self, request: Request) -> str:

@@ -66,14 +66,14 @@ def test_whoever_has_only_just_asked_is_not_shown_as_waiting() -> None:
 def test_ascii_is_enough() -> None:
     """For terminals and pipes that cannot do more."""
     rows = [Row("a", "1", "n", True), Row("b", "2", "n", False), Row("c", "3", "n", None)]
-    report = [line.plain for line in draw_report(rows, ["Broken."], ASCII)]
+    report = [line.plain for line in draw_report({"blocking": rows}, {"blocking": ["Broken."]}, ASCII)]
     assert "".join(plain(a_view(), glyphs=ASCII) + report).isascii()
 
 
 def test_the_report_says_what_is_broken() -> None:
     """A sentence for each promise, and a mark at its row."""
     rows = [Row("good", "1", "", True), Row("bad", "2", "", False), Row("whatever", "3", "", None)]
-    lines = [line.plain.split() for line in draw_report(rows, ["It is broken."], UNICODE)]
+    lines = [line.plain.split() for line in draw_report({"trio": rows}, {"trio": ["It is broken."]}, UNICODE)]
     assert ["✓", "good", "1"] in lines
     assert ["✗", "bad", "2"] in lines
     assert ["whatever", "3"] in lines
@@ -82,5 +82,37 @@ def test_the_report_says_what_is_broken() -> None:
 
 def test_the_report_of_a_good_run_ends_with_the_verdict() -> None:
     """Nothing broken: the last line says so."""
-    lines = draw_report([Row("good", "1", "", True)], [], UNICODE)
+    lines = draw_report({"trio": [Row("good", "1", "a note", True)]}, {"trio": []}, UNICODE)
     assert lines[-1].plain == "  One session, one refresh at a time, and nobody noticed."
+    assert "a note" in lines[1].plain
+
+
+def three_tables(is_good: bool) -> dict[str, list[Row]]:
+    return {
+        "blocking": [Row("this", "12,345", "a note", True), Row("that", "1", "", None)],
+        "asyncio": [Row("this", "12,346", "a note", is_good), Row("that", "2", "", None)],
+        "trio": [Row("this", "12,347", "a note", True), Row("that", "3", "", None)],
+    }
+
+
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
+def test_several_drivers_are_reported_side_by_side(glyphs: Glyphs) -> None:
+    """A column for each driver, right-aligned below its name; no notes, so that it fits into 80 columns."""
+    lines = [line.plain for line in draw_report(three_tables(True), {}, glyphs)]
+    head, first, second = lines[1:4]
+    assert head.split() == ["blocking", "asyncio", "trio"]
+    assert first.split() == [glyphs.good, "this", "12,345", "12,346", "12,347"]
+    assert second.split() == ["that", "1", "2", "3"]
+    assert len(head) == len(first) == len(second) < 80
+    assert lines[-1] == "  3 drivers, each with one session, one refresh at a time, and nobody noticed."
+    assert len(lines[-1]) < 80
+
+
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
+def test_side_by_side_says_which_driver_broke_what(glyphs: Glyphs) -> None:
+    """The row bears the mark of the worst, and the sentence names the driver."""
+    broken = {"blocking": [], "asyncio": ["It is broken."], "trio": []}
+    lines = [line.plain for line in draw_report(three_tables(False), broken, glyphs)]
+    assert lines[2].split()[:2] == [glyphs.bad, "this"]
+    assert len(lines[1]) == len(lines[2])
+    assert lines[-1] == f"  {glyphs.bad} asyncio: It is broken."

@@ -67,7 +67,7 @@ def test_a_picture_is_drawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> No
     with open_screen(record, "blocking", 22.0, plain=False) as screen:
         record.got(0, "token")
         screen.tell()
-    screen.show_report([], [])
+    screen.show_report({"blocking": []}, {})
     text = stream.getvalue()
     assert "tenure demo" in text
     assert "1 handed out" in text

@@ -131,8 +131,8 @@ def test_a_request_in_single_bytes(emulator, client):
         assert read_all(connection).startswith(b"HTTP/1.1 200 ")
 
 
-def test_unreadable_requests_are_answered_and_counted(emulator):
-    """400 and the like, also for a body that is too long to be read."""
+def test_unreadable_requests_are_answered_counted_and_journalled(emulator):
+    """400 and the like, also for a body that is too long to be read; the journal has one entry for each request."""
     assert send_raw(emulator, b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400 ")
     assert send_raw(emulator, b"GET http://[ HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 404 ")
     with open_connection(emulator) as connection:
@@ -140,6 +140,8 @@ def test_unreadable_requests_are_answered_and_counted(emulator):
         connection.shutdown(socket.SHUT_WR)
         assert read_all(connection).startswith(b"HTTP/1.1 413 ")
     assert (emulator.statistics.requests, emulator.statistics.malformed) == (3, 3)
+    assert [(entry.kind, entry.outcome) for entry in emulator.journal] == [("unknown", "malformed")] * 3
+    assert [entry.status for entry in emulator.journal] == [400, 404, 413]
 
 
 def test_expect_continue(emulator):

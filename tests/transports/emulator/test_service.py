@@ -5,7 +5,7 @@ from uuid import uuid4
 import jwt
 import pytest
 from tenure import Request
-from tenure.transports.emulator import AuthorizationService
+from tenure.transports.emulator import AuthorizationService, JournalEntry
 
 from .helpers import (
     CREDENTIALS_PATH,
@@ -593,6 +593,14 @@ def test_unacted_requests_are_journalled(client):
     assert (entry.kind, entry.request_id, entry.status, entry.outcome) == ("refresh", TOKEN_ID, 503, "not acted")
     assert entry.fault == "status"
     assert (client.service.statistics.requests, client.service.statistics.not_acted) == (1, 1)
+
+
+def test_unreadable_requests_are_journalled(client):
+    """What was not even a request is one more entry: of no kind, without an id, on the clock handed in."""
+    client.service.clock_offset = 3600
+    assert client.service.refuse_unreadable(START, 413, "too long").status == 413
+    assert client.service.journal == [JournalEntry("unknown", None, 413, "malformed", START)]
+    assert (client.service.statistics.requests, client.service.statistics.malformed) == (1, 1)
 
 
 def test_no_secret_in_any_repr_or_refusal(client):

@@ -1,12 +1,15 @@
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 from tenure import Policy
+from tenure.transports.cli.demo import DRIVERS
 from tenure.transports.cli.demo_crowd import Pauses, Stage, open_crowd, use_token
 from tenure.transports.cli.demo_record import Record
-from tenure.transports.emulator import RESOURCE, Emulator
+from tenure.transports.emulator import RESOURCE, Emulator, hold
 
 from .helpers import TIMEOUT
 
@@ -35,6 +38,11 @@ def crowd_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith(OURS)]
 
 
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
     with Emulator() as running:
@@ -51,9 +59,11 @@ def stage(emulator: Emulator, record: CountingRecord) -> Stage:
     return Stage(emulator.url, emulator.resource_url, Policy(), record)
 
 
-def test_a_crowd_asks_rests_and_asks_again(emulator: Emulator, record: CountingRecord, stage: Stage) -> None:
+def test_a_crowd_asks_rests_and_asks_again(
+    driver: str, emulator: Emulator, record: CountingRecord, stage: Stage
+) -> None:
     """The seam's contract: whoever rests does nothing at all; nothing is left behind."""
-    with open_crowd("blocking", stage) as crowd:
+    with open_crowd(driver, stage) as crowd:
         crowd.establish(*emulator.credentials)
         crowd.begin()
         record.wait_for_more()
@@ -63,6 +73,8 @@ def test_a_crowd_asks_rests_and_asks_again(emulator: Emulator, record: CountingR
         assert record.summary() == so_far
         crowd.resume()
         record.wait_for_more()
+        assert crowd.rest(TIMEOUT)  # whoever is sent home in the middle of a use need not hear what came of it
+        assert {doing for doing, _ in record.view(0).callers} == {"resting"}
     assert crowd_threads() == []
     seen = record.summary()
     assert (seen.errors, seen.refused, seen.distinct_tokens) == ((), 0, 1)
@@ -70,11 +82,11 @@ def test_a_crowd_asks_rests_and_asks_again(emulator: Emulator, record: CountingR
 
 
 def test_callers_end_when_they_are_told_that_it_is_over(
-    emulator: Emulator, record: CountingRecord, stage: Stage
+    driver: str, emulator: Emulator, record: CountingRecord, stage: Stage
 ) -> None:
     """Each of them is told once, and goes."""
     emulator.service.permission_lifetime = 1  # soon dead, and then callers ask for the next one
-    with open_crowd("blocking", stage) as crowd:
+    with open_crowd(driver, stage) as crowd:
         crowd.establish(*emulator.credentials)
         record.let_it_end()
         emulator.service.revoke()
@@ -85,28 +97,67 @@ def test_callers_end_when_they_are_told_that_it_is_over(
     assert crowd_threads() == []
 
 
-def test_a_crowd_that_never_began_leaves_nothing_behind(stage: Stage) -> None:
+def test_a_crowd_that_never_began_leaves_nothing_behind(driver: str, stage: Stage) -> None:
     """Ctrl-C may come at any time."""
-    with open_crowd("blocking", stage):
+    with open_crowd(driver, stage):
         pass
     assert crowd_threads() == []
 
 
-def test_a_crowd_that_rests_can_be_sent_home(emulator: Emulator, record: CountingRecord, stage: Stage) -> None:
+def test_a_crowd_that_rests_can_be_sent_home(
+    driver: str, emulator: Emulator, record: CountingRecord, stage: Stage
+) -> None:
     """Ctrl-C may come while everybody rests, too."""
-    with open_crowd("blocking", stage) as crowd:
+    with open_crowd(driver, stage) as crowd:
         crowd.establish(*emulator.credentials)
         crowd.begin()
         assert crowd.rest(TIMEOUT)
     assert crowd_threads() == []
 
 
-def test_an_error_is_reported_and_the_caller_goes_on(emulator: Emulator, record: CountingRecord, stage: Stage) -> None:
+def test_an_error_is_reported_and_the_caller_goes_on(driver: str, record: CountingRecord, stage: Stage) -> None:
     """What callers see is what the demo is about: nothing is swallowed."""
-    with open_crowd("blocking", stage) as crowd:
+    with open_crowd(driver, stage) as crowd:
         crowd.begin()  # before establish: NotEstablishedError for everybody, again and again
         assert record.wait_for(lambda: len(record._errors) > 2 * record.callers, TIMEOUT)
     assert set(record.summary().errors) == {"NotEstablishedError"}
+
+
+def test_who_does_not_come_to_rest_is_noticed(
+    driver: str, emulator: Emulator, record: CountingRecord, stage: Stage
+) -> None:
+    """The seam's contract: False if a caller does not rest in time; it can be waited for again, and go on."""
+    gate = emulator.faults.add(hold(), kind=RESOURCE)
+    with open_crowd(driver, stage) as crowd:
+        crowd.establish(*emulator.credentials)
+        crowd.begin()
+        assert gate.arrived.wait(TIMEOUT)
+        assert not crowd.rest(0.01)
+        gate.release()
+        assert crowd.rest(TIMEOUT)
+        crowd.resume()
+        record.wait_for_more()
+    assert record.summary().errors == ()
+
+
+def test_the_trio_crowd_needs_nothing_of_asyncio() -> None:
+    """Who chose trio has no second event loop in the process."""
+    program = """
+import sys
+from tenure import Policy
+from tenure.transports.cli.demo_crowd import Stage, open_crowd
+from tenure.transports.cli.demo_record import Record
+from tenure.transports.emulator import Emulator
+with Emulator() as emulator:
+    record = Record(2, lambda: 0.0)
+    with open_crowd("trio", Stage(emulator.url, emulator.resource_url, Policy(), record)) as crowd:
+        crowd.establish(*emulator.credentials)
+        crowd.begin()
+        assert record.wait_for(lambda: record.newest_in_hand() == 1, 60)
+assert "trio" in sys.modules
+assert "asyncio" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, timeout=TIMEOUT)
 
 
 def test_using_a_token_tells_what_the_resource_says(emulator: Emulator) -> None:

@@ -121,12 +121,12 @@ class Exchange:
         session = self.session
         refreshing = self.call.kind == REFRESH
         request = self._request(request_id)
-        replaying = refreshing and (session.ambiguous or session.is_secondhand)
+        replaying = refreshing and session.was_presented
         since = now
         while True:
-            was_ambiguous = session.ambiguous
-            if refreshing:
-                session.ambiguous = True  # until the answer says otherwise, or has been taken over
+            before = session.ambiguous, session.was_presented
+            if refreshing:  # until the answer says otherwise, or has been taken over
+                session.ambiguous = session.was_presented = True
             timeout = min(self.policy.attempt_timeout, give_up_at - now.monotonic)
             reply, now = yield steps.SendRequest(
                 request, max(timeout, min(SHORTEST_TIMEOUT, self.policy.attempt_timeout))
@@ -134,7 +134,7 @@ class Exchange:
             verdict = self._judge(reply, request_id, since.wall, replaying)
             verdict.replayed = replaying
             if refreshing and verdict.kind != verdicts.GRANTED and not may_have_been_acted_on(verdict):
-                session.ambiguous = was_ambiguous
+                session.ambiguous, session.was_presented = before
             elif self.call.kind == ESTABLISH and may_have_been_acted_on(verdict):
                 session.ambiguous = True  # issuing again voids the refresh token that is held (WIRE.md, token id)
             if verdict.kind in (verdicts.GRANTED, verdicts.REFUSED):

@@ -255,7 +255,7 @@ class AuthorizationProtocol:
         held.state = saved.state  # where this object begins, not a transition
         held.pair = saved.pair
         held.ambiguous = saved.ambiguous
-        held.is_secondhand = True
+        held.was_presented = True
         held.expiry = (held.expiry[0], saved.ambiguous)
         held.latest = now
         held.invalidated = saved.invalidated

@@ -23,7 +23,7 @@ class Session:
 
     # fmt: off
     __slots__ = ("url", "token_id", "permissions", "policy", "random_bytes", "state", "pair", "ready", "invalidated",
-                 "ambiguous", "is_secondhand", "expiry", "failures", "not_before", "busy", "latest", "events")
+                 "ambiguous", "was_presented", "expiry", "failures", "not_before", "busy", "latest", "events")
     # fmt: on
 
     def __init__(
@@ -43,10 +43,10 @@ class Session:
         self.pair: TokenPair | None = None
         self.ready = NOTHING_READY
         self.invalidated = False  # a resource server refused the current permission token
-        self.is_secondhand = (
-            False  # the pair was saved once: its refresh token may have been presented since, elsewhere
-        )
-        self.ambiguous = False  # the current refresh token was presented, and what became of that is not known
+        self.ambiguous = False  # a request that voids the current refresh token was sent; what came of it is not known
+        # The current refresh token may have been presented before, here or by whoever held a copy of it: the next
+        # answer may be that of the earlier time. An establish in doubt makes `ambiguous` true, and not this.
+        self.was_presented = False
         self.expiry = EXPIRED_LONG_AGO  # why it is over; was that after an ambiguous outcome?
         self.failures = 0  # in a row
         self.not_before = NEVER  # monotonic; no refresh is sent earlier (cool-down)
@@ -94,7 +94,7 @@ class Session:
         """Make `pair` the current one."""
         self.state = next_state(SESSION_TABLE, self.state, event)
         self.pair = pair
-        self.invalidated = self.ambiguous = self.is_secondhand = False
+        self.invalidated = self.ambiguous = self.was_presented = False
         self.failures = 0
         self.not_before = NEVER
         self.record(happened(self.token_id, now))
@@ -153,7 +153,7 @@ class Session:
         if saved.pair is not None and saved.pair.generation > self.generation:
             self.install(event, saved.pair, events.StateAdopted, now)
             self.ambiguous = saved.ambiguous
-            self.is_secondhand = True
+            self.was_presented = True
 
     def record(self, event: events.Event) -> None:
         """Keep an event for the driver to take."""

@@ -38,6 +38,7 @@ from tenure import (
 
 from .partner import (
     DEAD_AT,
+    PERMISSION_LIFETIME,
     STALE_AT,
     TOKEN_ID,
     Partner,
@@ -689,6 +690,19 @@ def test_replays_that_never_end_do_not_go_on_for_ever() -> None:
     assert error.retry_after == 0
     assert partner.protocol.generation == 2
     assert partner.is_idle(at(21))
+
+
+def test_establish_in_doubt_is_no_reason_to_take_an_answer_for_a_replay() -> None:
+    """What is in doubt is whether the refresh token lives; it was not presented, so an answer to it is a new one."""
+    partner = established()
+    partner.ask_to_establish(at(5))
+    partner.answer_next(at(5), 307)
+    assert partner.protocol.snapshot()["ambiguous"] is True
+    partner.protocol.refresh()
+    partner.answer_next(at(6))
+    pair = partner.protocol.held.pair
+    assert pair is not None
+    assert pair.grant.permission_lifetime == PERMISSION_LIFETIME  # a replay's would be a second less
 
 
 def test_slow_answer_with_a_short_lived_token_still_settles_well() -> None:

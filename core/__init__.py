@@ -19,8 +19,8 @@ _HOMES = {
     "states": ("UNESTABLISHED", "ACTIVE", "EXPIRED", "IDLE", "EXCHANGING"),
     # what the core asks of a driver, and what a driver reports
     "steps": (
-        "Instant", "SendRequest", "Sleep", "LoadState", "AcquireLease", "SaveState", "ReleaseLease", "Request",
-        "Response", "SendFailure", "NOT_SENT", "AMBIGUOUS", "STORE_FAILED", "MAX_BODY",
+        "Instant", "SendRequest", "Sleep", "LoadState", "AcquireLease", "SaveState", "ReleaseLease", "Stored",
+        "Request", "Response", "SendFailure", "NOT_SENT", "AMBIGUOUS", "STORE_FAILED", "MAX_BODY",
     ),
     "errors": (
         "TenureError", "UsageError", "NotEstablishedError", "SnapshotError", "AttemptError", "RefreshError",
@@ -57,7 +57,7 @@ if TYPE_CHECKING:  # the same for those who read without running; a test compare
         AMBIGUOUS as AMBIGUOUS, MAX_BODY as MAX_BODY, NOT_SENT as NOT_SENT, STORE_FAILED as STORE_FAILED,
         AcquireLease as AcquireLease, Instant as Instant, LoadState as LoadState, ReleaseLease as ReleaseLease,
         Request as Request, Response as Response, SaveState as SaveState, SendFailure as SendFailure,
-        SendRequest as SendRequest, Sleep as Sleep,
+        SendRequest as SendRequest, Sleep as Sleep, Stored as Stored,
     )
     from .tokens import ReadyToken as ReadyToken
     from .verdicts import Verdict as Verdict

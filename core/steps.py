@@ -6,7 +6,7 @@
 # fmt: off
 __all__ = [
     "Instant", "Request", "Response", "SendFailure", "SendRequest", "Sleep", "LoadState", "AcquireLease", "SaveState",
-    "ReleaseLease", "NOT_SENT", "AMBIGUOUS", "STORE_FAILED", "MAX_BODY",
+    "ReleaseLease", "Stored", "NOT_SENT", "AMBIGUOUS", "STORE_FAILED", "MAX_BODY",
 ]
 # fmt: on
 
@@ -131,6 +131,41 @@ class Sleep:
         self.seconds = seconds
 
 
+class Stored:
+    """What a store holds under a key, as it was at one moment.
+
+    Attributes:
+        state: the dict that was saved last, or None if there is none. Holds secrets.
+        version: changes with every save; 0 if there is no state. Only equality means something.
+        lease: the store's own proof that the lease is ours now, or None if it is not.
+        interrupted: the lease before this one ended by itself: its holder may have sent a request and never told.
+        age: seconds since the state was saved, on a clock of the store's that all who share it agree on, or None.
+        problem: why there is a state that cannot be read, in words without secrets, or None.
+    """
+
+    __slots__ = ("state", "version", "lease", "interrupted", "age", "problem")
+
+    def __init__(
+        self,
+        state: "dict[str, object] | None",
+        version: int,
+        *,
+        lease: "Any" = None,
+        interrupted: bool = False,
+        age: "float | None" = None,
+        problem: "str | None" = None,
+    ) -> None:
+        self.state = state
+        self.version = version
+        self.lease = lease
+        self.interrupted = interrupted
+        self.age = age
+        self.problem = problem
+
+    def __repr__(self) -> str:
+        return f"<Stored version {self.version}{', leased' if self.lease is not None else ''}>"
+
+
 class LoadState:
     """Read the state of `key` from the store, without its lease, and report it with `receive_state`."""
 
@@ -172,3 +207,4 @@ class ReleaseLease:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import Any

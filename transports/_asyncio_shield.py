@@ -5,11 +5,12 @@
 # when the exchange is over, with the outcome on board.
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 
 from .. import AMBIGUOUS, Request, Response, SendFailure
 
-__all__ = ["CancelledWithReport", "in_a_task_of_its_own"]
+__all__ = ["CancelledWithReport", "cancellations_of", "in_a_task_of_its_own", "take_back_one"]
 
 GRACE = 1.0  # seconds that a send= of the user's may exceed its time-out before it is given up
 
@@ -61,3 +62,16 @@ def _report_of(task: "asyncio.Future[Response]") -> Response | SendFailure:
     if isinstance(problem, SendFailure):
         return problem
     return SendFailure(AMBIGUOUS, f"the sender failed with {type(problem).__name__}")
+
+
+def cancellations_of(task: "asyncio.Task[object]") -> int:
+    """Return how many cancellations `task` owes an answer to. Python 3.10 does not count them, and neither do we."""
+    return task.cancelling() if sys.version_info >= (3, 11) else 0
+
+
+def take_back_one(task: "asyncio.Task[object]") -> int:
+    """Take back a cancellation of our own; return how many are left, which somebody else has asked for.
+
+    In Python 3.10 that is none: a cancellation that comes in the same turn of the loop as ours is missed there.
+    """
+    return task.uncancel() if sys.version_info >= (3, 11) else 0

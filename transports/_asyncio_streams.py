@@ -1,23 +1,23 @@
-# One HTTP exchange on asyncio's streams: a core Request in, a core Response out, or a SendFailure that says whether the
-# server can have seen it. What is said and how it is judged is _http11.py's; here is only how asyncio moves bytes.
+# One HTTP exchange on asyncio's transports: a core Request in, a core Response out, or a SendFailure that says whether
+# the server can have seen it. What is said and how it is judged is _http11.py's; here is only how asyncio moves bytes.
+#
+# A protocol of our own, not asyncio's reader and writer: what arrives is judged in the very turn of the loop in which
+# it arrives, and there is one thing to wait for instead of one for each read and drain.
 #
 # Cancellation. Before the first byte has left, it simply ends the exchange. After it: see _asyncio_shield.py.
 
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from time import time as wall
 
 from .. import NOT_SENT, Request, Response, SendFailure
-from ._asyncio_shield import CancelledWithReport
+from ._asyncio_shield import CancelledWithReport, cancellations_of, take_back_one
 from ._http11 import HttpExchange
 
 __all__ = ["StreamSender"]
 
-CHUNK = 64 * 1024  # bytes a read asks for
-Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Result = TypeVar("Result")
+Report = Response | SendFailure
 
 
 class StreamSender:
@@ -35,129 +35,169 @@ class StreamSender:
 
         Raises:
             SendFailure: there is no answer.
-            CancelledWithReport: cancelled after the first byte had left.
+            CancelledWithReport: cancelled. What had been sent by then was waited for, and this is what came of it.
         """
         exchange = HttpExchange(request)
-        ends_at = asyncio.get_running_loop().time() + timeout
+        if exchange.is_tls and self._context is None:
+            self._context = ssl.create_default_context()
+        conversation = _Conversation(exchange, timeout)
         try:
-            reader, writer = await self._connect_within(timeout, exchange)
-        except (OSError, ValueError) as problem:  # an ssl.SSLError is an OSError, a name that cannot be a ValueError
-            failure = exchange.failure(problem)
-        else:
-            return await _Conversation(exchange, reader, writer).hold(ends_at)
-        raise failure  # out here, so that its traceback does not hold the other one
-
-    async def _connect_within(self, timeout: float, exchange: HttpExchange) -> Connection:
-        connecting = asyncio.ensure_future(self._connect(exchange))
-        try:
-            await asyncio.wait({connecting}, timeout=timeout)
-        except asyncio.CancelledError:
-            await _undo(connecting)
-            raise CancelledWithReport(SendFailure(NOT_SENT, f"cancelled while {exchange.place}")) from None
-        if not connecting.done():
-            await _undo(connecting)
-            raise exchange.failure()
-        return connecting.result()
-
-    async def _connect(self, exchange: HttpExchange) -> Connection:
-        sock = await _open_socket(exchange.host, exchange.port)
-        try:
-            if not exchange.is_tls:
-                return await asyncio.open_connection(sock=sock)
-            if self._context is None:
-                self._context = ssl.create_default_context()
-            exchange.start_handshake()
-            return await asyncio.open_connection(sock=sock, ssl=self._context, server_hostname=exchange.host)
-        except BaseException:
-            sock.close()
-            raise
-
-
-async def _undo(connecting: "asyncio.Future[Connection]") -> None:
-    """End the attempt to connect; if it succeeds all the same, close the connection."""
-    connecting.cancel()
-    await asyncio.wait({connecting})
-    if not connecting.cancelled() and connecting.exception() is None:
-        connecting.result()[1].transport.abort()
-
-
-async def _open_socket(host: str, port: int) -> socket.socket:
-    """Connect to the first address that answers. A socket of our own, so that TCP and TLS are told apart."""
-    loop = asyncio.get_running_loop()
-    problem: OSError = OSError("no address")
-    try:  # an address needs no look-up, which would take a thread
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:
-        addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    for family, kind, protocol, _, address in addresses:
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.setblocking(False)
-            await loop.sock_connect(sock, address)
-            return sock
-        except OSError as refused:
-            sock.close()
-            problem = refused
-        except BaseException:
-            sock.close()
-            raise
-    raise problem
-
-
-class _Conversation:
-    """The part of an exchange that no cancellation cuts off."""
-
-    def __init__(self, exchange: HttpExchange, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._exchange = exchange
-        self._reader = reader
-        self._writer = writer
-        self._was_cancelled = False
-        self._is_late = False
-
-    async def hold(self, ends_at: float) -> Response:
-        """Send the request and return the answer, before `ends_at` on the loop's clock."""
-        timer = asyncio.get_running_loop().call_at(ends_at, self._end_late)
-        report: Response | SendFailure
-        try:
-            report = await self._talk()
-        except SendFailure as failure:
-            report = failure
-        except OSError as problem:
-            report = self._exchange.failure(problem)
+            report = await conversation.connect(self._context) or await conversation.hold()
         finally:
-            timer.cancel()
-            self._writer.transport.abort()  # all is read, or nobody wants the rest; a polite close could hang
-        if self._is_late and isinstance(report, SendFailure):
-            report = self._exchange.failure()
-        if self._was_cancelled:
+            conversation.end()
+        if conversation.was_cancelled:
             raise CancelledWithReport(report)
         if isinstance(report, SendFailure):
-            raise report
+            raise report  # out here, so that its traceback holds no other one
         return report
 
-    async def _talk(self) -> Response:
-        self._writer.transport.set_write_buffer_limits(0)  # so that drain() means: all of it has been handed over
-        self._writer.write(self._exchange.data_to_send())
-        await self._insist(self._writer.drain)
-        self._exchange.wait_for_answer()
-        while True:
-            data = await self._insist(lambda: self._reader.read(CHUNK))
-            answer = self._exchange.receive_data(data)
-            if answer is not None:
-                return answer
 
-    async def _insist(self, operation: Callable[[], Awaitable[Result]]) -> Result:
-        """Await `operation`, and again if the task is cancelled meanwhile: reading and draining can be repeated."""
-        while True:
+class _Conversation(asyncio.Protocol):
+    """One exchange, from connecting to the answer. From the first byte of the request on, no cancellation cuts it off.
+
+    Attributes:
+        was_cancelled: somebody cancelled the task meanwhile, and has to be obeyed when the exchange is over.
+    """
+
+    def __init__(self, exchange: HttpExchange, timeout: float) -> None:
+        self.was_cancelled = False
+        self._exchange = exchange
+        self._loop = asyncio.get_running_loop()
+        self._ends_at, self._ends_at_wall = self._loop.time() + timeout, wall() + timeout
+        self._timer = self._loop.call_at(self._ends_at, self._end_late)
+        self._connecting: asyncio.Task[object] | None = None
+        self._transport: asyncio.Transport | None = None
+        self._report: Report | None = None
+        self._changed: asyncio.Future[None] | None = None
+        self._is_late = self._is_paused = False
+
+    # Until the first byte
+
+    async def connect(self, context: ssl.SSLContext | None) -> SendFailure | None:
+        """Connect, and return what has come in between, if anything has."""
+        task = self._connecting = asyncio.current_task()
+        assert task is not None
+        before = cancellations_of(task)
+        try:
+            await self._open(context)
+            return None
+        except asyncio.CancelledError:
+            self.was_cancelled = not self._is_late or take_back_one(task) > before
+        except (OSError, ValueError) as problem:  # an ssl.SSLError is an OSError, a name that cannot be a ValueError
+            return self._exchange.failure(problem)
+        finally:
+            self._connecting = None
+        if self._is_late:
+            return self._exchange.failure()
+        return SendFailure(NOT_SENT, f"cancelled while {self._exchange.place}")
+
+    async def _open(self, context: ssl.SSLContext | None) -> None:
+        sock = await self._open_socket()
+        try:
+            if not self._exchange.is_tls:
+                await self._loop.create_connection(lambda: self, sock=sock)
+                return
+            self._exchange.start_handshake()
+            name = self._exchange.host
+            await self._loop.create_connection(lambda: self, sock=sock, ssl=context, server_hostname=name)
+        except BaseException:
+            sock.close()
+            raise
+
+    async def _open_socket(self) -> socket.socket:
+        """Connect to the first address that answers. A socket of our own, so that TCP and TLS are told apart."""
+        host, port = self._exchange.host, self._exchange.port
+        problem: OSError = OSError("no address")
+        try:  # an address needs no look-up, which would take a thread
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        except socket.gaierror:
+            addresses = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        for family, kind, number, _, address in addresses:
+            sock = socket.socket(family, kind, number)
             try:
-                result = await operation()
+                sock.setblocking(False)
+                await self._loop.sock_connect(sock, address)
+                return sock
+            except OSError as refused:
+                sock.close()
+                problem = refused
+            except BaseException:
+                sock.close()
+                raise
+        raise problem
+
+    # From the first byte on
+
+    async def hold(self) -> Report:
+        """Send the request, and wait for what comes of it."""
+        self._send()
+        while self._report is None:
+            self._changed = self._loop.create_future()
+            try:
+                await self._changed
             except asyncio.CancelledError:
-                self._was_cancelled = True
-            else:
-                if self._is_late:  # the end that the stream has come to is our own doing
-                    raise self._exchange.failure()
-                return result
+                self.was_cancelled = True
+        return self._report
+
+    def _send(self) -> None:
+        transport = self._transport
+        assert transport is not None
+        if self._report is not None:  # the connection has ended already
+            return
+        if self._loop.time() >= self._ends_at or wall() >= self._ends_at_wall:
+            # The whole process was stopped or suspended in the meantime: by now this may be somebody else's turn.
+            self._settle(self._exchange.failure())
+            return
+        transport.set_write_buffer_limits(high=1, low=0)  # so that "paused" means: not all of it was handed over
+        transport.write(self._exchange.data_to_send())
+        if not self._is_paused:
+            self._exchange.wait_for_answer()
+
+    def _settle(self, report: Report) -> None:
+        if self._report is None:
+            self._report = report
+            if self._changed is not None and not self._changed.done():
+                self._changed.set_result(None)
+
+    def end(self) -> None:
+        """Leave nothing behind. All is read, or nobody wants the rest; a polite close could hang."""
+        self._timer.cancel()
+        if self._transport is not None:
+            self._loop.call_soon(self._transport.abort)  # soon: those who wait for the outcome go first
+
+    # What the loop calls
 
     def _end_late(self) -> None:
         self._is_late = True
-        self._writer.transport.abort()
+        if self._connecting is not None:
+            self._connecting.cancel()
+        else:
+            self._settle(self._exchange.failure())
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self._report is None:
+            try:
+                answer = self._exchange.receive_data(data)
+            except SendFailure as failure:
+                self._settle(failure.with_traceback(None))
+            else:
+                if answer is not None:
+                    self._settle(answer)
+
+    def eof_received(self) -> None:
+        self.data_received(b"")
+
+    def connection_lost(self, problem: Exception | None) -> None:
+        if problem is not None:
+            self._settle(self._exchange.failure(problem))
+        self.data_received(b"")
+
+    def pause_writing(self) -> None:
+        self._is_paused = True
+
+    def resume_writing(self) -> None:
+        self._exchange.wait_for_answer()

@@ -4,11 +4,13 @@
 # Cancellation. Before the first byte has left, it simply ends the exchange. From then on the exchange is shielded, at
 # most until its time-out, so that the answer is taken in (invariant 4).
 
+import socket
 import ssl
+from time import time as wall
 
 import trio
 
-from .. import Request, Response, SendFailure
+from .. import NOT_SENT, Request, Response, SendFailure
 from ._http11 import HttpExchange
 
 __all__ = ["StreamSender"]
@@ -30,40 +32,60 @@ class StreamSender:
         """Send `request` and return its answer, whatever its status, within `timeout` seconds.
 
         Raises:
-            SendFailure: there is no answer.
+            SendFailure: there is no answer, or the task was cancelled in time (the next checkpoint says so again).
         """
         exchange = HttpExchange(request)
-        failure = exchange.failure()
-        ends_at = trio.current_time() + timeout
+        ends_at, ends_at_wall = trio.current_time() + timeout, wall() + timeout
         try:
             with trio.CancelScope(deadline=ends_at) as scope:
-                stream = await self._connect(exchange)
+                tcp = await _open(exchange.host, exchange.port)
                 try:
+                    stream = await self._secure(exchange, tcp)
                     scope.shield = True
+                    if trio.current_time() >= ends_at or wall() >= ends_at_wall:
+                        # The whole process was stopped or suspended: by now this may be somebody else's turn.
+                        raise exchange.failure()
                     return await _converse(exchange, stream)
                 finally:
-                    await trio.aclose_forcefully(stream)
+                    tcp.socket.close()  # all is read, or nobody wants the rest; a polite close could hang
             failure = exchange.failure()
-        except SendFailure as malformed:
-            failure = malformed
+        except SendFailure as known:
+            failure = known
+        except trio.Cancelled:
+            failure = SendFailure(NOT_SENT, f"cancelled while {exchange.place}")
         except (OSError, ValueError, trio.BrokenResourceError) as problem:
             failure = exchange.failure(problem.__cause__ or problem)
         raise failure  # out here, so that its traceback does not hold the other one
 
-    async def _connect(self, exchange: HttpExchange) -> trio.abc.Stream:
-        stream = await trio.open_tcp_stream(exchange.host, exchange.port)
+    async def _secure(self, exchange: HttpExchange, tcp: trio.SocketStream) -> trio.abc.Stream:
         if not exchange.is_tls:
-            return stream
+            return tcp
         if self._context is None:
             self._context = ssl.create_default_context()
         exchange.start_handshake()
-        secured = trio.SSLStream(stream, self._context, server_hostname=exchange.host, https_compatible=True)
-        try:
-            await secured.do_handshake()
-        except BaseException:
-            await trio.aclose_forcefully(stream)
-            raise
+        secured = trio.SSLStream(tcp, self._context, server_hostname=exchange.host, https_compatible=True)
+        await secured.do_handshake()
         return secured
+
+
+async def _open(host: str, port: int) -> trio.SocketStream:
+    """Connect to the first address that answers."""
+    try:  # an address needs no look-up, and no race between several
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        try:
+            return await trio.open_tcp_stream(host, port)
+        except BaseException:
+            await trio.lowlevel.checkpoint_if_cancelled()  # a plain Cancelled, where older trios raise a group of them
+            raise
+    family, kind, number, _, address = addresses[0]
+    sock = trio.socket.socket(family, kind, number)
+    try:
+        await sock.connect(address)
+        return trio.SocketStream(sock)
+    except BaseException:
+        sock.close()
+        raise
 
 
 async def _converse(exchange: HttpExchange, stream: trio.abc.Stream) -> Response:

@@ -149,7 +149,8 @@ class AuthorizationSession(AsyncSessionBase):
             self._wake()
 
     async def _wait(self, call: Call) -> str | None:
-        await trio.lowlevel.checkpoint()
+        if call.settled:
+            await trio.lowlevel.checkpoint()
         while not call.settled:
             await self._waiter(call).wait()
         return call.result()

@@ -468,7 +468,9 @@ def test_cancelled_before_the_first_byte(sender: Sender) -> None:
 
     with Loopback(shake_no_hands) as server:
         url = server.origin.replace("http:", "https:")
-        assert sender.send_and_cancel(post(url), begun, lambda: None) is None
+        report = sender.send_and_cancel(post(url), begun, lambda: None)
+    assert isinstance(report, SendFailure)
+    assert (report.kind, report.reason) == (NOT_SENT, "cancelled while shaking hands (TLS)")
 
 
 def test_cancelled_while_the_answer_is_awaited(sender: Sender, emulator: Emulator) -> None:

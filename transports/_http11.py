@@ -29,6 +29,7 @@ CONNECT = "connecting"
 HANDSHAKE = "shaking hands (TLS)"
 SEND = "sending"
 RECEIVE = "waiting for the answer"
+UNSEEN = (CONNECT, HANDSHAKE)  # the server cannot have seen anything of the request
 
 
 class HttpExchange:
@@ -85,8 +86,10 @@ class HttpExchange:
         A body beyond `MAX_BODY` is cut one byte behind it, so that the core can see that it was too long.
 
         Raises:
-            SendFailure: what has arrived is not HTTP, or it ended too early.
+            SendFailure: what has arrived is not HTTP, or it ended too early, or nothing had been asked yet.
         """
+        if self.place in UNSEEN:
+            raise SendFailure(NOT_SENT, "the server spoke, or hung up, before anything was sent")
         try:
             self._http.receive_data(data)
             while (event := self._http.next_event()) is not h11.NEED_DATA:
@@ -94,7 +97,7 @@ class HttpExchange:
                 if answer is not None:
                     return answer
         except h11.RemoteProtocolError:  # its text may quote what the server sent
-            raise SendFailure(self._kind(), "the answer was cut off, or is not HTTP") from None
+            raise SendFailure(AMBIGUOUS, "the answer was cut off, or is not HTTP") from None
         return None
 
     def _take(self, event: object) -> Response | None:
@@ -107,7 +110,7 @@ class HttpExchange:
         elif isinstance(event, h11.Data):
             self._body += event.data[: MAX_BODY + 1 - len(self._body)]
         elif isinstance(event, h11.ConnectionClosed):
-            raise SendFailure(self._kind(), "the connection was closed without an answer")
+            raise SendFailure(AMBIGUOUS, "the connection was closed without an answer")
         if isinstance(event, h11.EndOfMessage) or len(self._body) > MAX_BODY:
             assert self._head is not None
             headers = [(name.decode("ascii"), value.decode("latin-1")) for name, value in self._head.headers]
@@ -116,7 +119,7 @@ class HttpExchange:
 
     def failure(self, problem: BaseException | None = None) -> SendFailure:
         """Return what it means that the exchange ended here, by `problem` or, without one, because its time was up."""
-        kind = self._kind()
+        kind = NOT_SENT if self.place in UNSEEN else AMBIGUOUS
         if problem is None:
             return SendFailure(kind, f"timed out while {self.place}")
         while hasattr(problem, "exceptions"):  # a group: trio tries several addresses
@@ -126,6 +129,3 @@ class HttpExchange:
         if isinstance(problem, OSError) and problem.errno and not isinstance(problem, (ssl.SSLError, socket.gaierror)):
             name = os.strerror(problem.errno)
         return SendFailure(kind, f"{name} while {self.place}")
-
-    def _kind(self) -> str:
-        return NOT_SENT if self.place in (CONNECT, HANDSHAKE) else AMBIGUOUS

@@ -133,6 +133,16 @@ def test_what_is_not_http_is_ambiguous(data: bytes) -> None:
     assert "hunter2" not in str(failure)
 
 
+@pytest.mark.parametrize(
+    "data", [WHOLE["by length"], b"", b"SSH-2.0-OpenSSH\r\n"], ids=["an answer", "the end", "anything"]
+)
+def test_what_comes_before_the_request_is_no_answer_to_it(data: bytes) -> None:
+    """DESIGN.md, Failures: nothing has left, so not sent; a 401 to no question ends no session."""
+    with pytest.raises(SendFailure) as caught:
+        HttpExchange(Request("POST", "http://127.0.0.1/x", HEADERS, BODY)).receive_data(data)
+    assert caught.value.kind == NOT_SENT
+
+
 @given(st.lists(st.binary(max_size=60), max_size=6), st.booleans())
 def test_any_bytes_end_as_an_answer_or_a_failure(pieces: list[bytes], with_head: bool) -> None:
     """The invariant hunted here: no other exception, whatever arrives."""

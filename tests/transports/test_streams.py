@@ -54,8 +54,15 @@ Report = Response | SendFailure
 class Sender(ABC):
     """A sender as these tests see it."""
 
+    clocks: tuple[str, str]  # what the sender's module reads, to be patched
+
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self.context = context
+
+    @staticmethod
+    @abstractmethod
+    def when_connected(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+        """Do something once the connection stands, in the turn of the scheduler in which the sender learns of it."""
 
     @abstractmethod
     def send(self, request: Request, timeout: float) -> Report:
@@ -67,6 +74,18 @@ class Sender(ABC):
 
 
 class AsyncioSender(Sender):
+    clocks = ("time.monotonic", "tenure.transports._asyncio_streams.wall")
+
+    @staticmethod
+    def when_connected(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+        before = _asyncio_streams._Conversation.connection_made
+
+        def connection_made(self: _asyncio_streams._Conversation, transport: asyncio.BaseTransport) -> None:
+            before(self, transport)
+            act()
+
+        monkeypatch.setattr(_asyncio_streams._Conversation, "connection_made", connection_made)
+
     async def _send(self, request: Request, timeout: float) -> Report:
         try:
             return await _asyncio_streams.StreamSender(self.context)(request, timeout)
@@ -93,6 +112,19 @@ class AsyncioSender(Sender):
 
 
 class TrioSender(Sender):
+    clocks = ("trio.current_time", "tenure.transports._trio_streams.wall")
+
+    @staticmethod
+    def when_connected(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+        before = _trio_streams.StreamSender._secure
+
+        async def secure(*arguments: Any) -> Any:
+            stream = await before(*arguments)
+            act()
+            return stream
+
+        monkeypatch.setattr(_trio_streams.StreamSender, "_secure", secure)
+
     async def _send(self, request: Request, timeout: float) -> Report:
         try:
             return await _trio_streams.StreamSender(self.context)(request, timeout)
@@ -351,6 +383,35 @@ def test_a_handshake_that_does_not_end(sender: Sender) -> None:
         )
 
 
+@pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("clock", [0, 1], ids=["stopped", "suspended"])
+def test_nothing_is_sent_late(
+    kind: type[Sender], certificate: Certificate, monkeypatch: pytest.MonkeyPatch, clock: int, is_tls: bool
+) -> None:
+    """DESIGN.md, stores: an exchange's deadline is shorter than its lease. A process that was stopped (both clocks go
+    on) or suspended (only the wall clock does) between connecting and the first byte may have lost the lease."""
+    received: list[bytes] = []
+
+    def jump() -> None:
+        name = kind.clocks[clock]
+        module, _, function = name.rpartition(".")
+        now: float = getattr(sys.modules[module], function)()
+        monkeypatch.setattr(name, lambda: now + TIMEOUT)
+
+    kind.when_connected(monkeypatch, jump)
+    with Loopback(
+        lambda connection: received.append(read_request(connection)), certificate if is_tls else None
+    ) as server:
+        failure = failure_of(kind(trusting(certificate)), server.origin)
+    monkeypatch.undo()
+    assert (failure.kind, failure.reason) == (
+        NOT_SENT,
+        f"timed out while {'shaking hands (TLS)' if is_tls else 'connecting'}",
+    )
+    assert not any(received)
+    gc.collect()
+
+
 # --- ambiguous ---
 
 AMBIGUOUS_FAULTS: dict[str, Callable[[], Fault]] = {
@@ -414,6 +475,22 @@ def test_a_server_that_does_not_answer(sender: Sender, emulator: Emulator) -> No
     gate = emulator.faults.add(hold(), kind=ANY)
     assert late(sender, emulator.url) == (AMBIGUOUS, "timed out while waiting for the answer")
     gate.release()
+
+
+def test_a_server_that_reads_at_leisure_and_does_not_answer(sender: Sender) -> None:
+    """A request that took several turns to hand over has been handed over once the last byte is."""
+    done = threading.Event()
+
+    def read_all(connection: socket.socket) -> None:
+        read = 0
+        while read < len(BIG):
+            read += len(connection.recv(1024 * 1024))
+        done.wait(TIMEOUT)
+
+    with Loopback(read_all) as server:
+        failure = failure_of(sender, server.origin, 6 * SOON, BIG)
+        done.set()
+    assert (failure.kind, failure.reason) == (AMBIGUOUS, "timed out while waiting for the answer")
 
 
 def test_a_server_that_drips(sender: Sender, emulator: Emulator) -> None:
@@ -505,3 +582,50 @@ def test_a_failure_keeps_no_traceback_of_another(sender: Sender, emulator: Emula
         failure = failure_of(sender, emulator.url)
     assert (failure.__cause__, failure.__context__) == (None, None)
     assert sys.exc_info() == (None, None, None)
+
+
+# --- asyncio alone ---
+
+
+@pytest.mark.parametrize("how", ["by a reset", "by an end", "by words of its own"])
+def test_asyncio_connection_that_ends_before_the_first_byte(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """asyncio tells of what arrives at any time: what arrives before the request was sent is no answer to it."""
+    before = _asyncio_streams._Conversation.connection_made
+
+    def connection_made(self: _asyncio_streams._Conversation, transport: asyncio.BaseTransport) -> None:
+        before(self, transport)
+        if how == "by a reset":
+            self.connection_lost(ConnectionResetError(104, "Connection reset by peer"))
+        else:
+            self.data_received(HELLO if how == "by words of its own" else b"")
+
+    monkeypatch.setattr(_asyncio_streams._Conversation, "connection_made", connection_made)
+    received: list[bytes] = []
+    with Loopback(lambda connection: received.append(read_request(connection))) as server:
+        assert failure_of(AsyncioSender(), server.origin).kind == NOT_SENT
+    assert not any(received)
+    gc.collect()
+
+
+def test_asyncio_time_out_takes_its_own_cancellation_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that was cancelled by its own timer is not cancelled; one that somebody else cancels as well is."""
+    before = _asyncio_streams._Conversation._end_late
+
+    def end_late_and_cancelled(self: _asyncio_streams._Conversation) -> None:
+        before(self)
+        assert self._connecting is not None
+        self._connecting.cancel()
+
+    async def main(url: str, outcome: type[BaseException]) -> int:
+        task = asyncio.current_task()
+        assert task is not None
+        with pytest.raises(outcome):
+            await _asyncio_streams.StreamSender(None)(post(url), SOON)
+        return task.cancelling() if sys.version_info >= (3, 11) else 0
+
+    with full_backlog() as url:
+        assert asyncio.run(main(url, SendFailure)) == 0
+        monkeypatch.setattr(_asyncio_streams._Conversation, "_end_late", end_late_and_cancelled)
+        if sys.version_info >= (3, 11):  # before, nobody can tell
+            assert asyncio.run(main(url, CancelledWithReport)) == 1
+    gc.collect()

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import queue
+import shlex
 import signal
 import sys
 import time
@@ -115,7 +116,11 @@ def banner(emulator: Emulator, known: Known) -> str:
     rows.append(("tokens live", f"{service.permission_lifetime} s; refresh tokens {service.refresh_lifetime} s"))
     rows.append(("grace", f"{service.grace:g} s; clock {service.clock_offset:+g} s"))
     lines = [f"  {name:<13} {value}" for name, value in rows]
-    return "\n".join(["tenure serve: an authorization service for tests", *lines, "  Ctrl-C ends it", ""])
+    name = next(iter(known.accounts))
+    lines += ["  Ctrl-C ends it", "", "Next, in another terminal:"]
+    lines += [f"  tenure login --url {emulator.url} --username {shlex.quote(name)}"]
+    lines += [f'  curl -H "Authorization: Bearer $(tenure token)" {emulator.resource_url}']
+    return "\n".join(["tenure serve: an authorization service for tests", *lines, ""])
 
 
 def json_line(emulator: Emulator, known: Known) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from tenure.transports.cli.demo_record import Summary
-from tenure.transports.emulator import ISSUE, REFRESH, RESOURCE, JournalEntry
+from tenure.transports.emulator import ISSUE, REFRESH, RESOURCE, Emulator, JournalEntry
 
 TIMEOUT = 60.0  # seconds; never reached unless a test fails
 COMMAND = (sys.executable, "-W", "error", "-m", "tenure.transports.cli")
@@ -30,19 +30,25 @@ def environment(**changes: str) -> dict[str, str]:
 class Tenure:
     """The command line in a process of its own, with its output piped; a context manager that leaves none behind."""
 
-    def __init__(self, *arguments: str, **variables: str) -> None:
+    def __init__(
+        self, *arguments: str, typed: str | None = None, terminal: int | None = None, **variables: str
+    ) -> None:
+        self.typed = typed
         self.process = subprocess.Popen(
             [*COMMAND, *arguments],
-            stdin=subprocess.DEVNULL,
+            stdin=terminal or (subprocess.DEVNULL if typed is None else subprocess.PIPE),
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=terminal or subprocess.PIPE,
+            start_new_session=terminal is not None,  # else getpass asks on the terminal that the tests run on
             text=True,
             encoding="utf-8",
             env=environment(**variables),
         )
         assert self.process.stdout is not None
-        assert self.process.stderr is not None
-        self.stdout, self.stderr = self.process.stdout, self.process.stderr
+        self.stdout = self.process.stdout
+        if terminal is None:
+            assert self.process.stderr is not None
+            self.stderr = self.process.stderr
 
     def __enter__(self) -> "Tenure":
         return self
@@ -51,20 +57,23 @@ class Tenure:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
         self.stdout.close()
-        self.stderr.close()
+        if self.process.stderr is not None:
+            self.process.stderr.close()
 
     def finish(self, number: int | None = None) -> tuple[str, str, int]:
         """Send a signal, if one is given, and wait for the end; return what was still printed, and the exit code."""
         if number is not None:
             self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=TIMEOUT)
+        out, err = self.process.communicate(self.typed, timeout=TIMEOUT)
         return out, err, self.process.returncode
 
 
-def run_tenure(*arguments: str, **variables: str) -> tuple[str, str, int]:
+def run_tenure(*arguments: str, typed: str | None = None, **variables: str) -> tuple[str, str, int]:
     """Run the command line to its end; return what it printed, and the exit code."""
-    with Tenure(*arguments, **variables) as tenure:
+    with Tenure(*arguments, typed=typed, terminal=None, **variables) as tenure:
         return tenure.finish()
 
 
@@ -78,6 +87,17 @@ def post(url: str, content: Mapping[str, object], request_id: str | None = None)
     except urllib.error.HTTPError as refused:
         with refused:
             return refused.code, json.load(refused)
+
+
+def use_resource(emulator: Emulator, token: str) -> int:
+    """Use the protected resource with a token and return the status."""
+    request = urllib.request.Request(emulator.resource_url, headers={"authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code
 
 
 def refreshed(number: int, status: int = 200, outcome: str = "refreshed", fault: str = "") -> JournalEntry:

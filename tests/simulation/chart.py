@@ -1,6 +1,6 @@
 # Draws a history as a sequence chart in plain text, for people who have not seen the code.
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from .history import Entry
 
@@ -11,16 +11,16 @@ PLACES = (4, 38, 76, 104)  # of the four lifelines, in characters
 NOTABLE = 1.0  # seconds by which a clock must differ from true time to be shown
 
 
-def draw_chart(entries: Iterable[Entry]) -> str:
+def draw_chart(entries: Iterable[Entry], titles: Sequence[str] = TITLES, places: Sequence[int] = PLACES) -> str:
     """Return the chart: true time on the left, the client's clocks where they differ, then one line for each entry."""
-    rows = [(_times(entry), _line(entry)) for entry in entries]
+    rows = [(_times(entry), _line(entry, places)) for entry in entries]
     width = max((len(times) for times, _ in rows), default=0)
-    head = [" "] * (PLACES[-1] + 8)
-    for title, place in zip(TITLES, PLACES, strict=True):
+    head = [" "] * (places[-1] + 40)
+    for title, place in zip(titles, places, strict=True):
         begin = max(0, place - len(title) // 2)
         head[begin : begin + len(title)] = title
-    titles = "".join(head).rstrip()
-    return "\n".join([f"{'':{width}}  {titles}", *(f"{times:{width}}  {line}" for times, line in rows)])
+    heading = "".join(head).rstrip()
+    return "\n".join([f"{'':{width}}  {heading}", *(f"{times:{width}}  {line}" for times, line in rows)])
 
 
 def _times(entry: Entry) -> str:
@@ -32,15 +32,15 @@ def _times(entry: Entry) -> str:
     return text
 
 
-def _line(entry: Entry) -> str:
-    line = [" "] * (PLACES[-1] + 1)
-    for place in PLACES:
+def _line(entry: Entry, places: Sequence[int]) -> str:
+    line = [" "] * (places[-1] + 1)
+    for place in places:
         line[place] = "|"
     if entry.source == entry.target:
-        begin = PLACES[entry.source] + 2
+        begin = places[entry.source] + 2
         line[begin : begin + len(entry.text) + 1] = entry.text + " "
         return "".join(line).rstrip()
-    left, right = sorted((PLACES[entry.source], PLACES[entry.target]))
+    left, right = sorted((places[entry.source], places[entry.target]))
     room = right - left - 1
     text = f" {entry.text} "
     if len(text) > room - 3:

@@ -17,7 +17,7 @@ class Disguise:
     def __init__(self, answers: str) -> None:
         self._is_opaque = answers in (OPAQUE, BARE)
         self._is_undated = answers in (UNDATED, BARE)
-        self._real: dict[str, str] = {}  # the emulator's refresh token by the opaque one
+        self._real: dict[str, str] = {}  # the emulator's token by the opaque one
 
     def put_on(self, response: Response) -> Response:
         """Return what the client gets."""
@@ -33,6 +33,10 @@ class Disguise:
                 content["data"][name][name] = opaque
             body = json.dumps(content).encode()
         return Response(response.status, headers, body)
+
+    def real(self, token: str) -> str:
+        """Return the emulator's token behind one that a client holds."""
+        return self._real.get(token, token)
 
     def undo(self, request: Request) -> Request:
         """Return what the emulator gets."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from .clocks import EPOCH, Clocks
 
-__all__ = ["CALLERS", "CLIENT", "NETWORK", "SERVER", "Entry", "History"]
+__all__ = ["CALLERS", "CLIENT", "NETWORK", "SERVER", "Entry", "History", "Names"]
 
 CALLERS, CLIENT, NETWORK, SERVER = range(4)  # the columns of a chart, from left to right
 
@@ -21,21 +21,11 @@ class Entry(NamedTuple):
     text: str
 
 
-class History:
-    """The entries of a life, and the names of its tokens."""
+class Names:
+    """What the tokens of a life are called."""
 
-    def __init__(self, clocks: Clocks) -> None:
-        self.clocks = clocks
-        self.entries: list[Entry] = []
+    def __init__(self) -> None:
         self._names: dict[str, str] = {}
-
-    def note(self, source: int, text: str, target: int | None = None) -> None:
-        """Write down what happens now; without `target` it is a remark."""
-        now = self.clocks.client()
-        entry = Entry(
-            self.clocks.true, now.monotonic, now.wall - EPOCH, source, source if target is None else target, text
-        )
-        self.entries.append(entry)
 
     def name_pair(self, permission_token: str, refresh_token: str) -> None:
         """Give the tokens of a pair the next number, unless they have one."""
@@ -47,3 +37,20 @@ class History:
     def name(self, token: str | None) -> str:
         """Return what a token is called here."""
         return self._names.get(token or "", "no known token")
+
+
+class History(Names):
+    """The entries of a life, and the names of its tokens."""
+
+    def __init__(self, clocks: Clocks) -> None:
+        super().__init__()
+        self.clocks = clocks
+        self.entries: list[Entry] = []
+
+    def note(self, source: int, text: str, target: int | None = None) -> None:
+        """Write down what happens now; without `target` it is a remark."""
+        now = self.clocks.client()
+        entry = Entry(
+            self.clocks.true, now.monotonic, now.wall - EPOCH, source, source if target is None else target, text
+        )
+        self.entries.append(entry)

@@ -19,9 +19,10 @@ _HOMES = {
     "states": ("UNESTABLISHED", "ACTIVE", "EXPIRED", "IDLE", "EXCHANGING"),
     # what the core asks of a driver, and what a driver reports
     "steps": (
-        "Instant", "SendRequest", "Sleep", "LoadState", "AcquireLease", "SaveState", "ReleaseLease", "Stored",
-        "Request", "Response", "SendFailure", "NOT_SENT", "AMBIGUOUS", "STORE_FAILED", "MAX_BODY",
+        "Instant", "SendRequest", "Sleep", "Request", "Response", "SendFailure", "NOT_SENT", "AMBIGUOUS",
+        "STORE_FAILED", "LEASE_LOST", "MAX_BODY",
     ),
+    "store_steps": ("Stored", "LoadState", "AcquireLease", "RenewLease", "SaveState", "ReleaseLease"),
     "errors": (
         "TenureError", "UsageError", "NotEstablishedError", "SnapshotError", "AttemptError", "RefreshError",
         "EstablishError", "ProtocolViolationError", "RefusedError", "SessionExpiredError",
@@ -54,10 +55,13 @@ if TYPE_CHECKING:  # the same for those who read without running; a test compare
         ACTIVE as ACTIVE, EXCHANGING as EXCHANGING, EXPIRED as EXPIRED, IDLE as IDLE, UNESTABLISHED as UNESTABLISHED,
     )
     from .steps import (
-        AMBIGUOUS as AMBIGUOUS, MAX_BODY as MAX_BODY, NOT_SENT as NOT_SENT, STORE_FAILED as STORE_FAILED,
-        AcquireLease as AcquireLease, Instant as Instant, LoadState as LoadState, ReleaseLease as ReleaseLease,
-        Request as Request, Response as Response, SaveState as SaveState, SendFailure as SendFailure,
-        SendRequest as SendRequest, Sleep as Sleep, Stored as Stored,
+        AMBIGUOUS as AMBIGUOUS, LEASE_LOST as LEASE_LOST, MAX_BODY as MAX_BODY, NOT_SENT as NOT_SENT,
+        STORE_FAILED as STORE_FAILED, Instant as Instant, Request as Request, Response as Response,
+        SendFailure as SendFailure, SendRequest as SendRequest, Sleep as Sleep,
+    )
+    from .store_steps import (
+        AcquireLease as AcquireLease, LoadState as LoadState, ReleaseLease as ReleaseLease, RenewLease as RenewLease,
+        SaveState as SaveState, Stored as Stored,
     )
     from .tokens import ReadyToken as ReadyToken
     from .verdicts import Verdict as Verdict

@@ -17,9 +17,10 @@ class Call:
         settled: True once the outcome is known; it never changes afterwards.
         error: None, or the `TenureError` this call ended with. Raise it with `result()`, not directly.
         urgent: True if somebody waits for it; False for an early refresh that nobody waits for.
+        by_hand: True if somebody wants a refresh whatever the age of the token.
     """
 
-    __slots__ = ("kind", "settled", "error", "urgent", "generation", "asked_at", "make_request", "_value")
+    __slots__ = ("kind", "settled", "error", "urgent", "by_hand", "generation", "asked_at", "make_request", "_value")
 
     def __init__(
         self,
@@ -32,6 +33,7 @@ class Call:
         self.settled = False
         self.error: TenureError | None = None
         self.urgent = urgent
+        self.by_hand = False
         self.generation = generation  # of the pair that was held when this was asked
         self.asked_at: Instant | None = None  # by the last caller that joined
         self.make_request = make_request  # holds the secrets of a call that is not settled

@@ -1,11 +1,12 @@
-# One exchange, told from its first step to its last: lease, look, send, judge, save, settle.
+# One exchange, told from its first step to its last: wait, send, judge, settle. What a store adds to it (lease, look,
+# save) is told in shared.py.
 #
 # It is a generator. Each `yield` hands out a step and is sent (reply, now) once the driver has reported; anything may
 # have been asked of the session meanwhile, so whatever matters is looked at again behind each `yield`. Only one
 # exchange is alive at a time; protocol.py sees to that.
 #
 # What follows from an outcome:
-#   granted              the pair becomes the current one; with a store, not before it is durable (invariant 8)
+#   granted              the pair becomes the current one
 #   refused              a refresh: the session is over. Anything else: an error, and the session stays as it was
 #   protocol violation   an error; the tokens stay. A refresh cools down and presents the same token, with the same
 #                        request id, when it is asked for again
@@ -13,81 +14,55 @@
 #   not sent, temporary  again after a backoff, as long as somebody waits and has time; else an error and a cool-down
 
 from . import errors, events, steps, verdicts
-from .calls import ESTABLISH, LOAD, REFRESH, VERIFY
-from .states import ACTIVE, LIFETIME_PASSED, PAIR_RECEIVED, REFRESH_REFUSED, STATE_ADOPTED
+from .calls import ESTABLISH, REFRESH, VERIFY
+from .states import ACTIVE, LIFETIME_PASSED, PAIR_RECEIVED, REFRESH_REFUSED
 from .verdicts import Verdict
 
-__all__ = ["Exchange"]
+__all__ = ["Exchange", "abandoned", "FOREVER"]
 
+FOREVER = float("inf")
 SHORTEST_TIMEOUT = 0.1  # seconds; an attempt that begins just before the deadline still gets this long
 
 
 class Exchange:
     """Works off one call. `run(now)` is the generator; whatever happens in it, the call is settled at its end."""
 
-    def __init__(self, session: "Session", dialect: "SpatiumDialect", call: "Call", stored: bool) -> None:
+    def __init__(self, session: "Session", dialect: "SpatiumDialect", call: "Call") -> None:
         self.session = session
         self.policy = session.policy
         self.dialect = dialect
         self.call = call
-        self.stored = stored
         self.retried_at_once = False
+        self.until = self.until_wall = FOREVER  # by either clock; no request leaves later
 
     def run(self, now: "Instant") -> "Steps[None]":
         """Tell the story."""
         try:
-            if self.call.kind == LOAD:
-                reply, now = yield steps.LoadState(self.session.token_id)
-                self.call.settle(self._look(reply, now))
-            elif self.stored and self.call.kind != VERIFY:
-                yield from self._obtain_under_lease(now)
-            else:
-                yield from self._obtain(now)
+            yield from self._tell(now)
         finally:
             if not self.call.settled:  # invariant 7, also if the exchange is disowned or our own code fails
                 self.call.settle(abandoned())
 
-    def _obtain_under_lease(self, now: "Instant") -> "Steps[None]":
-        """Do the exchange while no other process can (invariant 1), unless one of them has already done it."""
-        # A lease outlives what it is for: an exchange begins its last attempt within the deadline.
-        ttl = self.policy.deadline + 2 * self.policy.attempt_timeout
-        reply, now = yield steps.AcquireLease(self.session.token_id, ttl)
-        error = self._look(reply, now)
-        # A state that cannot be read is in nobody's way who is about to replace it.
-        if error is None or (self.call.kind == ESTABLISH and isinstance(error, errors.SnapshotError)):
-            yield from self._obtain(now)
-        else:
-            verdict = Verdict(steps.NOT_SENT, error.message)
-            self.session.failures += 1
-            self._give_up(verdict, self._delay(verdict), now)
-        if not isinstance(reply, steps.SendFailure):
-            yield steps.ReleaseLease(self.session.token_id)
+    def _tell(self, now: "Instant") -> "Steps[None]":
+        yield from self._obtain(now.monotonic + self.policy.deadline, now)
 
-    def _look(self, reply: "dict[str, object] | steps.SendFailure | None", now: "Instant") -> "TenureError | None":
-        """Adopt what the store holds, if it is newer; return an error if the store gave nothing usable."""
-        if isinstance(reply, steps.SendFailure):
-            return errors.RefreshError(f"the store or its lease is not to be had: {reply.reason}", retry_after=0)
-        try:
-            if reply is not None:
-                self.session.adopt(reply, STATE_ADOPTED, now)
-        except errors.SnapshotError as problem:
-            return problem
-        return None
-
-    def _obtain(self, now: "Instant") -> "Steps[None]":
+    def _obtain(self, give_up_at: float, now: "Instant") -> "Steps[None]":
         """Get what the call asks for: a pair or a security token."""
-        give_up_at = now.monotonic + self.policy.deadline
         if self.call.kind == REFRESH:
             if self._needs_no_request(now):
                 return
-            wait = self.session.not_before - now.monotonic
-            if wait >= self.policy.deadline:
-                self._give_up(Verdict(verdicts.TEMPORARY, "it is too early for another attempt"), wait, now)
-                return
-            if wait > 0:
-                _, now = yield steps.Sleep(wait)
+            now = yield from self._cool_off(give_up_at, now)
         while not self.call.settled:
             now = yield from self._obtain_once(give_up_at, now)
+
+    def _cool_off(self, give_up_at: float, now: "Instant") -> "Steps[Instant]":
+        """Wait until a refresh may begin, or settle it if that would be too late."""
+        wait = self.session.not_before - now.monotonic
+        if self.session.not_before >= give_up_at:
+            self._give_up(Verdict(verdicts.TEMPORARY, "it is too early for another attempt"), wait, now)
+        elif wait > 0:
+            _, now = yield steps.Sleep(wait)
+        return now
 
     def _obtain_once(self, give_up_at: float, now: "Instant") -> "Steps[Instant]":
         """Send one request, as often as it takes, and do what its verdict asks for."""
@@ -102,7 +77,9 @@ class Exchange:
             call.settle(value=verdict.granted)
         else:
             now = yield from self._take_over(verdict.granted, since, now)
-            if call.kind != REFRESH or self._is_worth_having(verdict.replayed, now):
+            if call.settled:
+                pass  # the pair is not durable, and nobody may have it yet
+            elif call.kind != REFRESH or self._is_worth_having(verdict.replayed, now):
                 call.settle()
             elif now.monotonic >= give_up_at:
                 late = Verdict(verdicts.TEMPORARY, "the token that came had expired on the way")
@@ -124,13 +101,13 @@ class Exchange:
         replaying = refreshing and session.was_presented
         since = now
         while True:
+            now = yield from self._prepare_attempt(now)
             before = session.ambiguous, session.was_presented
             if refreshing:  # until the answer says otherwise, or has been taken over
                 session.ambiguous = session.was_presented = True
             timeout = min(self.policy.attempt_timeout, give_up_at - now.monotonic)
-            reply, now = yield steps.SendRequest(
-                request, max(timeout, min(SHORTEST_TIMEOUT, self.policy.attempt_timeout))
-            )
+            timeout = max(timeout, min(SHORTEST_TIMEOUT, self.policy.attempt_timeout))
+            reply, now = yield steps.SendRequest(request, timeout, self.until, self.until_wall)
             verdict = self._judge(reply, request_id, since.wall, replaying)
             verdict.replayed = replaying
             if refreshing and verdict.kind != verdicts.GRANTED and not may_have_been_acted_on(verdict):
@@ -152,16 +129,21 @@ class Exchange:
             _, now = yield steps.Sleep(delay)
             since = since if replaying else now
 
-    def _take_over(self, grant: "Grant", since: "Instant", now: "Instant") -> "Steps[Instant]":
-        """Make the granted pair the current one; with a store, save it first."""
-        pair = self.session.next_pair(grant, since, now)
-        if self.stored:
-            reply, now = yield steps.SaveState(self.session.token_id, self.session.to_snapshot(pair))
-            if isinstance(reply, steps.SendFailure):  # still the only pair that works: better in memory than lost
-                self._record_failure(Verdict(steps.NOT_SENT, f"could not save: {reply.reason}"), None, now)
-        happened = events.TokenRotated if self.call.kind == REFRESH else events.SessionEstablished
-        self.session.install(PAIR_RECEIVED, pair, happened, now)
+    def _prepare_attempt(self, now: "Instant") -> "Steps[Instant]":
+        """Do what has to be done right before a request is sent: here nothing, see shared.py."""
+        yield from ()
         return now
+
+    def _take_over(self, grant: "Grant", since: "Instant", now: "Instant") -> "Steps[Instant]":
+        """Make the granted pair the current one; see shared.py for what may come before that."""
+        yield from ()
+        self._install(self.session.next_pair(grant, since, now), now)
+        return now
+
+    def _install(self, pair: "TokenPair", now: "Instant") -> None:
+        happened = events.TokenRotated if self.call.kind == REFRESH else events.SessionEstablished
+        if pair is not self.session.pair:  # which it may be already if it could not be saved at once, see shared.py
+            self.session.install(PAIR_RECEIVED, pair, happened, now)
 
     # Decisions
 
@@ -272,13 +254,15 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any, TypeVar
 
+    from . import store_steps as store
     from .calls import Call
     from .dialects.spatium import SpatiumDialect
     from .errors import TenureError
     from .session import Session
     from .steps import Instant, Request, Response
-    from .tokens import Grant
+    from .tokens import Grant, TokenPair
 
-    Step = steps.SendRequest | steps.Sleep | steps.LoadState | steps.AcquireLease | steps.SaveState | steps.ReleaseLease
+    StoreStep = store.LoadState | store.AcquireLease | store.RenewLease | store.SaveState | store.ReleaseLease
+    Step = steps.SendRequest | steps.Sleep | StoreStep
     Outcome = TypeVar("Outcome")
     Steps = Generator[Step, tuple[Any, Instant], Outcome]

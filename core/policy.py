@@ -20,14 +20,16 @@ class Policy:
         backoff_cap: seconds; the longest wait that backoff alone asks for.
         retry_after_cap: seconds; a longer `Retry-After` counts as this (a typing error of an operator should not
             shut users out for a year).
+        on_store_failure: what to do where the store fails at the end of a token's life: "error", or "refresh" without
+            the lease, which may lose the session for all who share it.
 
     Raises:
-        UsageError: a number is out of range, or not a number.
+        UsageError: a number is out of range, or not a number; or a word is neither of those two.
     """
 
     # fmt: off
     __slots__ = ("fresh_fraction", "jitter", "leeway", "deadline", "attempt_timeout", "backoff_base", "backoff_cap",
-                 "retry_after_cap")
+                 "retry_after_cap", "refreshes_blindly")
     # fmt: on
 
     def __init__(
@@ -41,7 +43,11 @@ class Policy:
         backoff_base: float = 0.5,
         backoff_cap: float = 30.0,
         retry_after_cap: float = 3600.0,
+        on_store_failure: str = "error",
     ) -> None:
+        if on_store_failure not in ("error", "refresh"):
+            raise UsageError('Policy: on_store_failure must be "error" or "refresh"')
+        self.refreshes_blindly = on_store_failure == "refresh"
         self.fresh_fraction = _number("fresh_fraction", fresh_fraction, above=0, upto=1)
         self.jitter = _number("jitter", jitter, upto=fresh_fraction)
         self.leeway = _number("leeway", leeway)

@@ -123,17 +123,9 @@ class AuthorizationProtocol:
 
     def refresh(self) -> Call:
         """Ask for the next pair. While that is pending, everybody gets the same call (invariant 5)."""
-        for call in self._calls:
-            if call.kind == REFRESH and not call.settled:  # settled: its lease is being given back
-                call.urgent = True
-                call.asked_at = self.held.latest
-                return call
-        call = Call(REFRESH, generation=self.held.generation)
-        call.asked_at = self.held.latest
-        if self.held.state != ACTIVE and not self._calls:  # an establish under way may yet bring a pair
-            call.settle(self.held.lack_of_tokens())
-            return call
-        return self._ask(call)
+        call = self._join_refresh()
+        call.by_hand = True
+        return call
 
     def request_token(self, now: Instant) -> Call:
         """Ask for a permission token that works. Once the call has settled well, it is `newest_token()`.
@@ -144,7 +136,7 @@ class AuthorizationProtocol:
         held = self.held
         held.latest = now
         if not held.is_usable(now):
-            return self.refresh()
+            return self._join_refresh()
         if held.is_due(now):
             self._ask(Call(REFRESH, urgent=False, generation=held.generation))
         held.publish(now)
@@ -218,7 +210,7 @@ class AuthorizationProtocol:
 
     def snapshot(self) -> "dict[str, object]":
         """Return the session as a dict that JSON can hold. It holds both tokens: keep it as secret as they are."""
-        return self.held.to_snapshot()
+        return self.held.to_snapshot(self.held.latest)
 
     @classmethod
     def from_snapshot(
@@ -289,19 +281,19 @@ class AuthorizationProtocol:
 
     def receive_response(self, response: steps.Response, now: Instant) -> None:
         """Report the answer to a `SendRequest`, whatever its status."""
-        self._receive((steps.SendRequest,), response, now)
+        self._receive("response", response, now)
 
     def receive_failure(self, failure: steps.SendFailure, now: Instant) -> None:
         """Report that a step could not be done, or that nobody knows whether it was."""
-        self._receive((steps.SendRequest, steps.LoadState, steps.AcquireLease, steps.SaveState), failure, now)
+        self._receive("failure", failure, now)
 
-    def receive_state(self, state: "dict[str, object] | None", now: Instant) -> None:
-        """Report what the store holds (None: nothing) after a `LoadState` or an `AcquireLease`."""
-        self._receive((steps.LoadState, steps.AcquireLease), state, now)
+    def receive_state(self, stored: "Stored", now: Instant) -> None:
+        """Report what the store holds after a `LoadState` or an `AcquireLease`."""
+        self._receive("state", stored, now)
 
-    def receive_done(self, now: Instant) -> None:
-        """Report that a `SaveState` is durable, or that a `ReleaseLease` is done."""
-        self._receive((steps.SaveState, steps.ReleaseLease), None, now)
+    def receive_done(self, now: Instant, version: "int | None" = None) -> None:
+        """Report that a `SaveState` is durable (and which version it is), or a lease renewed or given back."""
+        self._receive("done", version, now)
 
     def disown_exchange(self) -> None:
         """Forget what is under way, without an outcome: after fork() it belongs to the parent.
@@ -325,6 +317,20 @@ class AuthorizationProtocol:
 
     # Bookkeeping
 
+    def _join_refresh(self) -> Call:
+        for call in self._calls:
+            if call.kind == REFRESH and not call.settled:  # settled: its lease is being given back
+                call.urgent = True
+                call.asked_at = self.held.latest
+                return call
+        call = Call(REFRESH, generation=self.held.generation)
+        call.asked_at = self.held.latest
+        # An establish under way may yet bring a pair, and so may another process.
+        if self.held.state != ACTIVE and not self._calls and not self._stored:
+            call.settle(self.held.lack_of_tokens())
+            return call
+        return self._ask(call)
+
     def _ask(self, call: Call) -> Call:
         self._calls = self._calls + (call,)  # noqa: RUF005  # MicroPython has no (*tuple,)
         self.held.busy = True
@@ -332,7 +338,12 @@ class AuthorizationProtocol:
 
     def _begin(self, now: Instant) -> None:
         self._activity = next_state(EXCHANGE_TABLE, self._activity, EXCHANGE_BEGUN)
-        self._exchange = Exchange(self.held, self._dialect, self._calls[0], self._stored).run(now)
+        exchange = Exchange
+        if self._stored:
+            from .shared import SharedExchange  # only whoever shares a session has to have it
+
+            exchange = SharedExchange
+        self._exchange = exchange(self.held, self._dialect, self._calls[0]).run(now)
         self._resume(None, now)
 
     def _resume(self, reply: "tuple[Any, Instant] | None", now: Instant) -> None:
@@ -359,8 +370,8 @@ class AuthorizationProtocol:
         self.held.busy = bool(self._calls)
         self.held.publish(self.held.latest)
 
-    def _receive(self, expected: "tuple[type, ...]", reply: object, now: Instant) -> None:
-        if not self._handed_out or not isinstance(self._step, expected):
+    def _receive(self, report: str, reply: object, now: Instant) -> None:
+        if not self._handed_out or self._step is None or report not in self._step.reports:
             raise UsageError("there is no step under way that this could report on: call next_step() first")
         self.held.latest = now
         self._resume((reply, now), now)
@@ -378,3 +389,4 @@ if TYPE_CHECKING:
     from .dialects.spatium import SpatiumDialect
     from .events import Event
     from .exchange import Step, Steps
+    from .store_steps import Stored

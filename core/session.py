@@ -5,7 +5,7 @@
 
 from . import errors, events
 from .snapshot import read_snapshot, write_snapshot
-from .states import ACTIVE, SESSION_TABLE, UNESTABLISHED, next_state
+from .states import ACTIVE, EXPIRED, EXPIRY_ADOPTED, SESSION_TABLE, STATE_ADOPTED, UNESTABLISHED, next_state
 from .steps import Instant
 from .tokens import NOTHING_READY, TokenPair
 
@@ -13,6 +13,7 @@ __all__ = ["Session"]
 
 MAX_EVENTS = 64  # kept for a driver that never takes them; the oldest go first
 NEVER = float("-inf")
+CLOCK_DOUBT = 10  # seconds by which a store's clock may be off when another replica takes over
 SHORTEST_WAIT = 0.001  # seconds; by rounding a token may be due and not yet stale: nobody shall run in circles then
 BEGINNING = Instant(0, 0)
 EXPIRED_LONG_AGO = ("its refresh token has expired", False)
@@ -23,7 +24,8 @@ class Session:
 
     # fmt: off
     __slots__ = ("url", "token_id", "permissions", "policy", "random_bytes", "state", "pair", "ready", "invalidated",
-                 "ambiguous", "was_presented", "expiry", "failures", "not_before", "busy", "latest", "events")
+                 "ambiguous", "was_presented", "expiry", "failures", "not_before", "busy", "latest", "events",
+                 "version", "unsaved")
     # fmt: on
 
     def __init__(
@@ -53,6 +55,8 @@ class Session:
         self.busy = False  # calls are waiting or being worked off
         self.latest = BEGINNING
         self.events: tuple[events.Event, ...] = ()
+        self.version: int | None = None  # of what the store held when it was last looked at; None: never yet
+        self.unsaved: TokenPair | None = None  # granted, but the store could not take it; nobody has seen it
 
     @property
     def generation(self) -> int:
@@ -106,6 +110,11 @@ class Session:
         self.expiry = (reason, self.ambiguous)
         self.record(events.SessionExpired(self.token_id, now, reason, self.ambiguous))
 
+    def doubt(self, ambiguous: bool) -> None:
+        """Take note that the current refresh token may have been presented by somebody who never told."""
+        if ambiguous and self.pair is not None:
+            self.ambiguous = self.was_presented = True
+
     def cool_down(self, delay: float, now: Instant) -> None:
         """Let no refresh begin for `delay` seconds."""
         self.not_before = now.monotonic + delay
@@ -133,27 +142,51 @@ class Session:
         text = f"the session is over: {reason}{lost}. Establish it anew"
         return errors.SessionExpiredError(text, status=status, ambiguous=ambiguous)
 
-    def to_snapshot(self, pair: "TokenPair | None" = None) -> "dict[str, object]":
+    def to_snapshot(self, now: Instant, pair: "TokenPair | None" = None) -> "dict[str, object]":
         """Return the session as a dict, as it is or as it will be with `pair`."""
-        if pair is not None:
-            return write_snapshot(self.url, self.token_id, self.permissions, ACTIVE, pair, False, False)
-        return write_snapshot(
-            self.url, self.token_id, self.permissions, self.state, self.pair, self.ambiguous, self.invalidated
-        )
+        held = (self.state, self.pair, self.ambiguous, self.invalidated)
+        is_held = pair is None or pair is self.pair
+        state, kept, ambiguous, invalidated = held if is_held else (ACTIVE, pair, False, False)
+        return write_snapshot(self.url, self.token_id, self.permissions, state, kept, ambiguous, invalidated, now)
 
-    def adopt(self, state: "dict[str, object]", event: str, now: Instant) -> None:
-        """Take over the pair of a stored state if it is newer than ours.
+    def adopt(self, state: "dict[str, object]", now: Instant, age: "float | None" = None) -> "tuple[str, bool] | None":
+        """Take over what a stored state, saved `age` seconds ago, knows and we do not.
+
+        Returns:
+            State and doubt, as they are stored, of the pair that is held now; None if that is not the stored one.
 
         Raises:
             SnapshotError: the state is damaged, or not this session's.
         """
-        saved = read_snapshot(state, now)
+        saved = read_snapshot(state, now, age)
         if saved.url != self.url or saved.token_id != self.token_id:
             raise errors.SnapshotError("the store holds another session's state under this session's key")
-        if saved.pair is not None and saved.pair.generation > self.generation:
-            self.install(event, saved.pair, events.StateAdopted, now)
-            self.ambiguous = saved.ambiguous
+        pair, held = saved.pair, self.pair
+        is_held = pair is not None and held is not None and pair.is_like(held)
+        if pair is None or not (is_held or self._is_superseded(saved, age)):
+            return None  # nothing, or an old replica
+        if self.unsaved is not None and (saved.state == EXPIRED or _comes_after(self.unsaved, pair, age)):
+            self.unsaved = None  # somebody else has saved its like, has established anew, or has found that it is over
+        if not is_held:
+            # A jitter of our own, so that those who share the pair do not march in step.
+            pair.stale_after = self.policy.stale_after(pair.grant.permission_lifetime, self.chance())
+            self.install(STATE_ADOPTED, pair, events.StateAdopted, now)
             self.was_presented = True
+            self.invalidated = saved.invalidated
+            self.publish(now)
+        self.doubt(saved.ambiguous)
+        if saved.state == EXPIRED != self.state:
+            self.expire(EXPIRY_ADOPTED, "its refresh token was refused or has expired, as another process found", now)
+        return saved.state, saved.ambiguous
+
+    def _is_superseded(self, saved: "Saved", age: "float | None") -> bool:
+        """Does a stored pair, which is not ours, come after it?
+
+        Of the same generation the stored one was saved under the lease, and ours was not, or its save was lost. A lower
+        one may be an old replica, or begin a session that was established anew by a process that knew nothing of ours.
+        """
+        held, pair = self.pair, saved.pair
+        return held is None or pair is None or _comes_after(held, pair, age) or self.state == EXPIRED != saved.state
 
     def record(self, event: events.Event) -> None:
         """Keep an event for the driver to take."""
@@ -172,9 +205,16 @@ class Session:
         return "-".join([digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]])
 
 
+def _comes_after(held: TokenPair, pair: TokenPair, age: "float | None") -> bool:
+    """Does `pair`, stored `age` seconds ago, come after `held`? Its generation says so, or else its arrival."""
+    came_later = age is not None and pair.arrived.wall > held.arrived.wall + CLOCK_DOUBT
+    return pair.generation >= held.generation or came_later
+
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .policy import Policy
+    from .snapshot import Saved
     from .tokens import Grant

@@ -1,7 +1,8 @@
 # A session as a dict that JSON can hold, and back. The dict holds both tokens: whoever stores it keeps a secret.
 #
-# A monotonic reading means nothing in another process, so only the wall reading is saved. What the monotonic clock
-# could say is therefore rebuilt from the wall clock, and with care: see `_revive`.
+# A monotonic reading means nothing in another process, so wall readings and ages are saved. Where a store can say how
+# long ago that was, the ages are believed and no wall clock is needed: the machines that share a store may disagree
+# about the hour. Elsewhere what the monotonic clock could say is rebuilt from the wall clock, see `_by_the_wall`.
 
 from .checks import check_list, check_text, is_header_safe
 from .errors import SnapshotError, UsageError
@@ -22,8 +23,9 @@ def write_snapshot(
     pair: "TokenPair | None",
     ambiguous: bool,
     invalidated: bool,
+    now: Instant,
 ) -> "dict[str, object]":
-    """Return the session as a dict of strings, numbers, booleans, lists and dicts."""
+    """Return the session, as it is at `now`, as a dict of strings, numbers, booleans, lists and dicts."""
     saved: dict[str, object] | None = None
     if pair is not None:
         saved = {
@@ -33,6 +35,9 @@ def write_snapshot(
             "refresh_lifetime": pair.grant.refresh_lifetime,
             "since": pair.since.wall,
             "arrived": pair.arrived.wall,
+            # The older of what two clocks say for the permission token, the younger for the refresh token.
+            "since_age": max(0.0, now.monotonic - pair.since.monotonic, now.wall - pair.since.wall - 1),
+            "arrived_age": max(0.0, now.monotonic - pair.arrived.monotonic),
             "stale_after": pair.stale_after,
             "dead_after": pair.dead_after,
             "request_id": pair.request_id,
@@ -51,8 +56,8 @@ def write_snapshot(
     }
 
 
-def read_snapshot(snapshot: object, now: "Instant") -> "Saved":
-    """Return what `write_snapshot` was given.
+def read_snapshot(snapshot: object, now: Instant, age: "float | None" = None) -> "Saved":
+    """Return what `write_snapshot` was given, `age` seconds ago if that is known.
 
     Raises:
         SnapshotError: it is not a snapshot of ours, is from a newer version, or is damaged.
@@ -67,7 +72,7 @@ def read_snapshot(snapshot: object, now: "Instant") -> "Saved":
             f"the snapshot is of version {version} and this library reads up to version {VERSION}: upgrade tenure"
         )
     try:
-        return Saved(snapshot, now)
+        return Saved(snapshot, now, age)
     except UsageError as problem:
         raise SnapshotError(f"the snapshot is damaged: {problem.message}") from None
 
@@ -77,7 +82,7 @@ class Saved:
 
     __slots__ = ("url", "token_id", "permissions", "state", "ambiguous", "invalidated", "pair")
 
-    def __init__(self, snapshot: "dict[str, object]", now: Instant) -> None:
+    def __init__(self, snapshot: "dict[str, object]", now: Instant, age: "float | None") -> None:
         self.url = check_text("url", snapshot.get("url"))
         self.token_id = check_text("token_id", snapshot.get("token_id"))
         self.permissions = check_list("permissions", snapshot.get("permissions"))
@@ -85,15 +90,15 @@ class Saved:
         self.ambiguous = _truth(snapshot, "ambiguous")
         self.invalidated = _truth(snapshot, "invalidated")
         pair = snapshot.get("pair")
-        self.pair: TokenPair | None = None if pair is None else _revive(pair, now)
+        self.pair: TokenPair | None = None if pair is None else _revive(pair, now, age)
         if self.state not in ("unestablished", "active", "expired"):
             raise UsageError("state is none of unestablished, active, expired")
         if self.pair is None if self.state == "active" else self.pair and self.state == "unestablished":
             raise UsageError("state and pair do not fit together")
 
 
-def _revive(pair: object, now: Instant) -> TokenPair:
-    """Rebuild a pair, believing the wall clock only as far as it does no harm."""
+def _revive(pair: object, now: Instant, age: "float | None") -> TokenPair:
+    """Rebuild a pair."""
     if not isinstance(pair, dict):
         raise UsageError("pair must be an object")
     grant = Grant(
@@ -103,20 +108,35 @@ def _revive(pair: object, now: Instant) -> TokenPair:
         _number(pair, "refresh_lifetime"),
     )
     since, arrived, dead_after = _number(pair, "since"), _number(pair, "arrived"), _number(pair, "dead_after")
-    elapsed = now.wall - since
-    # A wall clock that ran backwards, now or on the answer's way, cannot say how old the permission token is: take it
-    # as dead, by more than rounding could undo. That the refresh token is over needs the word of two clocks, and the
-    # monotonic one knows nothing of the time before now.
-    passed = dead_after + 1 if elapsed < 0 or arrived < since else min(elapsed, dead_after + 1)
+    since_age, arrived_age = _number(pair, "since_age"), _number(pair, "arrived_age")
+    if age is None:
+        begin, came = _by_the_wall(since, arrived, dead_after, now)
+    else:
+        begin, came = _ago(since_age + age, now), _ago(arrived_age + age, now)
     return TokenPair(
         grant,
-        Instant(now.monotonic - passed, since),
-        Instant(now.monotonic, arrived),
+        begin,
+        came,
         _number(pair, "stale_after"),
         dead_after,
         _token(pair, "request_id"),
         int(_number(pair, "generation")),
     )
+
+
+def _ago(seconds: float, now: Instant) -> Instant:
+    """Return the moment that many seconds before `now`, on both clocks."""
+    return Instant(now.monotonic - seconds, now.wall - int(seconds))
+
+
+def _by_the_wall(since: float, arrived: float, dead_after: float, now: Instant) -> "tuple[Instant, Instant]":
+    """Return since when the pair counts, and when it came, believing the wall clock only as far as it does no harm."""
+    elapsed = now.wall - since
+    # A wall clock that ran backwards, now or on the answer's way, cannot say how old the permission token is: take it
+    # as dead, by more than rounding could undo. That the refresh token is over needs the word of two clocks, and the
+    # monotonic one knows nothing of the time before now.
+    passed = dead_after + 1 if elapsed < 0 or arrived < since else min(elapsed, dead_after + 1)
+    return Instant(now.monotonic - passed, since), Instant(now.monotonic, arrived)
 
 
 def _token(pair: "dict[str, object]", name: str) -> str:

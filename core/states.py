@@ -7,7 +7,8 @@
 # fmt: off
 __all__ = [
     "UNESTABLISHED", "ACTIVE", "EXPIRED", "IDLE", "EXCHANGING", "PAIR_RECEIVED", "STATE_ADOPTED", "REFRESH_REFUSED",
-    "LIFETIME_PASSED", "EXCHANGE_BEGUN", "EXCHANGE_ENDED", "SESSION_TABLE", "EXCHANGE_TABLE", "next_state",
+    "LIFETIME_PASSED", "EXPIRY_ADOPTED", "EXCHANGE_BEGUN", "EXCHANGE_ENDED", "SESSION_TABLE", "EXCHANGE_TABLE",
+    "next_state",
 ]
 # fmt: on
 
@@ -20,6 +21,7 @@ PAIR_RECEIVED = "pair received"  # the service answered with a pair of tokens
 STATE_ADOPTED = "state adopted"  # the store or a snapshot held a newer pair
 REFRESH_REFUSED = "refresh refused"  # the service says that the refresh token is spent, revoked or expired
 LIFETIME_PASSED = "lifetime passed"  # both clocks agree that the refresh token has expired
+EXPIRY_ADOPTED = "expiry adopted"  # the store says that another process has found the session to be over
 
 # A temporary failure, a protocol violation and a refused establish() are no transitions: the session stays as it was.
 SESSION_TABLE = {
@@ -29,6 +31,7 @@ SESSION_TABLE = {
         STATE_ADOPTED: ACTIVE,
         REFRESH_REFUSED: EXPIRED,
         LIFETIME_PASSED: EXPIRED,
+        EXPIRY_ADOPTED: EXPIRED,
     },
     EXPIRED: {PAIR_RECEIVED: ACTIVE, STATE_ADOPTED: ACTIVE},
 }

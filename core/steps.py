@@ -1,12 +1,13 @@
-# What the core asks of a driver, and what a driver reports back. One step at a time, never two.
+# What the core asks of a driver, and what a driver reports back. One step at a time, never two. What it asks of a store
+# is in store_steps.py.
 #
 # This file knows nothing of tokens, policies or states. A Request carries secrets in its body, so nothing here shows a
 # body or a header in its repr. A driver knows HOW to do a step; whether to do it is the core's business.
 
 # fmt: off
 __all__ = [
-    "Instant", "Request", "Response", "SendFailure", "SendRequest", "Sleep", "LoadState", "AcquireLease", "SaveState",
-    "ReleaseLease", "Stored", "NOT_SENT", "AMBIGUOUS", "STORE_FAILED", "MAX_BODY",
+    "Instant", "Request", "Response", "SendFailure", "SendRequest", "Sleep", "NOT_SENT", "AMBIGUOUS", "STORE_FAILED",
+    "LEASE_LOST", "MAX_BODY",
 ]
 # fmt: on
 
@@ -15,7 +16,8 @@ MAX_BODY = 1024 * 1024  # bytes; a pair of tokens is a few kilobytes, so whateve
 # How sending can fail. Whoever cannot tell says AMBIGUOUS: the unknown may have reached the server.
 NOT_SENT = "not sent"  # refused, DNS, TLS handshake: the server cannot have seen the request
 AMBIGUOUS = "ambiguous"  # time-out or reset after the first byte may have left: the server may have acted on it
-STORE_FAILED = "store failed"  # the store could not be reached, or its lease is not to be had
+STORE_FAILED = "store failed"  # the store could not do it, or nobody knows whether it has
+LEASE_LOST = "lease lost"  # somebody else has taken the lease: nothing was saved
 
 
 class Instant:
@@ -110,13 +112,31 @@ class SendRequest:
     Attributes:
         request: the `Request` to send.
         timeout: seconds for the whole exchange, from resolving the name to the last byte of the answer.
+        until: reading of the monotonic clock at which the lease ends. No byte of the request may leave behind it.
+        until_wall: the same for the wall clock, which goes on while a machine sleeps.
     """
 
-    __slots__ = ("request", "timeout")
+    __slots__ = ("request", "timeout", "until", "until_wall")
+    reports = ("response", "failure")
 
-    def __init__(self, request: Request, timeout: float) -> None:
+    def __init__(
+        self, request: Request, timeout: float, until: float = float("inf"), until_wall: float = float("inf")
+    ) -> None:
         self.request = request
         self.timeout = timeout
+        self.until = until
+        self.until_wall = until_wall
+
+    def seconds_left(self, now: Instant) -> float:
+        """Return the time-out for a driver that begins only now, after a pause of the process, say.
+
+        Raises:
+            SendFailure: it is too late to begin. Report it.
+        """
+        left = min(self.timeout, self.until - now.monotonic, self.until_wall - now.wall)
+        if left <= 0:
+            raise SendFailure(NOT_SENT, "this process was paused until its lease had ended")
+        return left
 
     def __repr__(self) -> str:
         return f"<SendRequest {self.request.url}, timeout {self.timeout:.3f} s>"
@@ -126,85 +146,12 @@ class Sleep:
     """Call `next_step` again after `seconds`, or sooner: an early call is answered with the rest of the sleep."""
 
     __slots__ = ("seconds",)
+    reports = ()
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
 
 
-class Stored:
-    """What a store holds under a key, as it was at one moment.
-
-    Attributes:
-        state: the dict that was saved last, or None if there is none. Holds secrets.
-        version: changes with every save; 0 if there is no state. Only equality means something.
-        lease: the store's own proof that the lease is ours now, or None if it is not.
-        interrupted: the lease before this one ended by itself: its holder may have sent a request and never told.
-        age: seconds since the state was saved, on a clock of the store's that all who share it agree on, or None.
-        problem: why there is a state that cannot be read, in words without secrets, or None.
-    """
-
-    __slots__ = ("state", "version", "lease", "interrupted", "age", "problem")
-
-    def __init__(
-        self,
-        state: "dict[str, object] | None",
-        version: int,
-        *,
-        lease: "Any" = None,
-        interrupted: bool = False,
-        age: "float | None" = None,
-        problem: "str | None" = None,
-    ) -> None:
-        self.state = state
-        self.version = version
-        self.lease = lease
-        self.interrupted = interrupted
-        self.age = age
-        self.problem = problem
-
-    def __repr__(self) -> str:
-        return f"<Stored version {self.version}{', leased' if self.lease is not None else ''}>"
-
-
-class LoadState:
-    """Read the state of `key` from the store, without its lease, and report it with `receive_state`."""
-
-    __slots__ = ("key",)
-
-    def __init__(self, key: str) -> None:
-        self.key = key
-
-
-class AcquireLease:
-    """Take the lease of `key` in the store for `ttl` seconds and report its state with `receive_state`."""
-
-    __slots__ = ("key", "ttl")
-
-    def __init__(self, key: str, ttl: float) -> None:
-        self.key = key
-        self.ttl = ttl
-
-
-class SaveState:
-    """Save `state` (a snapshot, it holds secrets) durably under the lease; report with `receive_done`."""
-
-    __slots__ = ("key", "state")
-
-    def __init__(self, key: str, state: "dict[str, object]") -> None:
-        self.key = key
-        self.state = state
-
-
-class ReleaseLease:
-    """Give the lease of `key` back; report with `receive_done`, always: a lease also ends by itself."""
-
-    __slots__ = ("key",)
-
-    def __init__(self, key: str) -> None:
-        self.key = key
-
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import Any

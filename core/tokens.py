@@ -67,6 +67,10 @@ class TokenPair:
         self.request_id = request_id
         self.generation = generation
 
+    def is_like(self, other: "TokenPair") -> bool:
+        """Return True if both hold one refresh token under one request id: the one is a copy of the other."""
+        return self.grant.refresh_token == other.grant.refresh_token and self.request_id == other.request_id
+
     def is_stale(self, now: Instant) -> bool:
         """Return True once either clock says that an early refresh is due."""
         return clocks_past(self.since, self.stale_after, now) > 0

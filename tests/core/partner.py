@@ -39,7 +39,12 @@ def at(seconds: float, wall_ahead: float = 0) -> Instant:
 
 def steady(**numbers: float) -> Policy:
     """Return the default policy without its jitter, so that a test can name the second of a change."""
-    return Policy(**{"jitter": 0, **numbers})
+    return Policy(on_store_failure="error", **{"jitter": 0, **numbers})
+
+
+def risky(**numbers: float) -> Policy:
+    """Return a policy that goes on where the store fails, and is steady otherwise."""
+    return Policy(on_store_failure="refresh", **{"jitter": 0, **numbers})
 
 
 class Chance:

@@ -1,4 +1,4 @@
-# exchange.py: one exchange, row by row of DESIGN.md's table of failures; then replayed answers; then the store.
+# exchange.py: one exchange, row by row of DESIGN.md's table of failures; then replayed answers.
 
 import json
 
@@ -11,29 +11,21 @@ from tenure import (
     EXPIRED,
     NOT_SENT,
     STORE_FAILED,
-    AcquireLease,
     AttemptFailed,
     Call,
     EstablishError,
     Instant,
-    LoadState,
     Policy,
     ProtocolViolationError,
     RefreshError,
     RefusedError,
-    ReleaseLease,
-    Request,
     Response,
-    SaveState,
     SendFailure,
     SendRequest,
     SessionExpired,
     SessionExpiredError,
     Sleep,
-    SnapshotError,
-    StateAdopted,
     TenureError,
-    TokenRotated,
 )
 
 from .partner import (
@@ -485,13 +477,13 @@ VIOLATIONS = {
 def test_violation_is_a_clear_error_and_leaves_the_tokens(status: int, body: bytes) -> None:
     """WIRE.md, Answers: a clear error, the session's tokens untouched; not tried again by itself."""
     partner = established()
-    before = partner.protocol.snapshot()["pair"]
+    before = partner.protocol.held.pair
     call = partner.protocol.refresh()
     partner.answer_next(at(1), status, (), body)
     error = error_of(call)
     assert type(error) is ProtocolViolationError
     assert (error.status, error.ambiguous, error.retry_after) == (status, True, 0.25)
-    assert partner.protocol.snapshot()["pair"] == before
+    assert partner.protocol.held.pair is before
     assert partner.protocol.fresh_token(at(1))
     assert partner.is_idle(at(1))
     again = partner.protocol.refresh()
@@ -748,399 +740,6 @@ def test_failed_attempts_are_events() -> None:
     assert all(event.token_id == TOKEN_ID for event in failed)
 
 
-# The store
-
-
-def stored(state: "dict[str, object] | None" = None, **numbers: float) -> Partner:
-    """Return a partner whose session shares a store, and has been established under its lease."""
-    partner = Partner(policy=steady(**numbers), stored=True)
-    call = partner.ask_to_establish(at(0))
-    acquire(partner, at(0), state)
-    partner.answer_next(at(0))
-    save(partner, at(0))
-    release(partner, at(0))
-    assert call.error is None
-    partner.protocol.take_events()
-    partner.sent.clear()
-    return partner
-
-
-def acquire(partner: Partner, now: Instant, state: "dict[str, object] | None") -> AcquireLease:
-    """Take the lease and report what the store holds."""
-    step = partner.protocol.next_step(now)
-    assert isinstance(step, AcquireLease), step
-    partner.protocol.receive_state(state, now)
-    return step
-
-
-def save(partner: Partner, now: Instant) -> "dict[str, object]":
-    """Save, and return what was saved, as it comes back from a disk."""
-    step = partner.protocol.next_step(now)
-    assert isinstance(step, SaveState), step
-    assert step.key == TOKEN_ID
-    partner.protocol.receive_done(now)
-    saved = json.loads(json.dumps(step.state))
-    assert isinstance(saved, dict)
-    return saved
-
-
-def release(partner: Partner, now: Instant) -> None:
-    """Give the lease back."""
-    step = partner.protocol.next_step(now)
-    assert isinstance(step, ReleaseLease), step
-    assert step.key == TOKEN_ID
-    partner.protocol.receive_done(now)
-
-
-def refreshed_elsewhere(partner: Partner, now: Instant, times: int = 1) -> "dict[str, object]":
-    """Let another process refresh the same session, and return what it saved."""
-    saved = json.loads(json.dumps(partner.protocol.snapshot()))
-    for _ in range(times):
-        other = Partner(policy=steady(), stored=True)
-        other.service = partner.service
-        other.protocol = type(other.protocol).from_snapshot(
-            saved, now, random_bytes=other.chance, policy=steady(), stored=True
-        )
-        other.protocol.refresh()
-        acquire(other, now, saved)
-        other.answer_next(now)
-        saved = save(other, now)
-        release(other, now)
-    assert isinstance(saved, dict)
-    return saved
-
-
-def test_refresh_under_a_lease_tells_its_story_in_order() -> None:
-    """DESIGN.md, Sharing a session: acquire, send, save, release."""
-    partner = stored()
-    call = partner.protocol.refresh()
-    step = acquire(partner, at(1), None)
-    assert step.key == TOKEN_ID
-    partner.answer_next(at(1))
-    save(partner, at(1))
-    assert call.settled
-    release(partner, at(1))
-    assert partner.is_idle(at(1))
-
-
-def test_lease_outlives_the_exchange() -> None:
-    """DESIGN.md, Sharing a session: an exchange's deadline is always shorter than its lease."""
-    partner = stored(deadline=30, attempt_timeout=10)
-    partner.protocol.refresh()
-    step = acquire(partner, at(1), None)
-    assert step.ttl == 50
-
-
-def test_new_pair_is_durable_before_anybody_sees_it() -> None:
-    """Invariant 8: until the save is reported, callers have the old token, and the saved state has the new one."""
-    partner = stored()
-    old = partner.protocol.newest_token()
-    call = partner.protocol.refresh()
-    acquire(partner, at(1), None)
-    partner.answer_next(at(1))
-    step = partner.protocol.next_step(at(1))
-    assert isinstance(step, SaveState)
-    assert not call.settled
-    assert partner.protocol.newest_token() == partner.protocol.fresh_token(at(1)) == old
-    assert step.state["ambiguous"] is False
-    assert step.state["state"] == ACTIVE
-    partner.protocol.receive_done(at(2))
-    assert call.result() is None
-    assert partner.protocol.newest_token() not in (old, None)
-    assert partner.protocol.snapshot() == step.state
-    (event,) = partner.protocol.take_events()
-    assert isinstance(event, TokenRotated)
-
-
-def test_state_that_is_newer_is_adopted_and_nothing_is_sent() -> None:
-    """DESIGN.md, Sharing a session: if another process has already rotated, adopt that (FIELD S7)."""
-    partner = stored()
-    call = partner.protocol.refresh()
-    newer = refreshed_elsewhere(partner, at(1))
-    partner.protocol.take_events()
-    acquire(partner, at(2), newer)
-    assert call.settled
-    release(partner, at(2))
-    assert partner.is_idle(at(2))
-    assert call.error is None
-    assert partner.sent == []
-    assert partner.protocol.generation == 2
-    assert partner.protocol.snapshot()["pair"] == newer["pair"]
-    (event,) = partner.protocol.take_events()
-    assert isinstance(event, StateAdopted)
-
-
-def test_adopted_token_that_is_dead_is_refreshed_at_once() -> None:
-    """Invariant 3: the other process rotated long ago: what it got is dead as well, so go on with its refresh token."""
-    partner = stored()
-    newer = refreshed_elsewhere(partner, at(1), times=2)
-    now = at(DEAD_AT + 5)
-    call = partner.protocol.request_token(now)
-    acquire(partner, now, newer)
-    assert not call.settled
-    partner.answer_next(now)
-    save(partner, now)
-    release(partner, now)
-    assert call.error is None
-    assert partner.protocol.generation == 4
-    assert partner.protocol.fresh_token(now)
-
-
-@pytest.mark.parametrize("times", [0, 1])
-def test_state_that_is_not_newer_is_not_adopted(times: int) -> None:
-    """Our own state comes back from the store, or an older one (invariant 6)."""
-    partner = stored()
-    older = json.loads(json.dumps(partner.protocol.snapshot()))
-    for _ in range(times):
-        partner.protocol.refresh()
-        acquire(partner, at(1), None)
-        partner.answer_next(at(1))
-        save(partner, at(1))
-        release(partner, at(1))
-    held = partner.protocol.snapshot()["pair"]
-    partner.protocol.refresh()
-    acquire(partner, at(2), older)
-    assert partner.protocol.snapshot()["pair"] == held
-    partner.answer_next(at(2))
-    save(partner, at(2))
-
-
-def test_adopted_state_keeps_its_doubt_and_its_request_id() -> None:
-    """Invariant 2: another process was cut off; this one presents the same token under the same request id."""
-    partner = stored()
-    state = refreshed_elsewhere(partner, at(1))
-    state["ambiguous"] = True
-    now = at(DEAD_AT + 5)
-    call = partner.protocol.request_token(now)
-    acquire(partner, now, state)
-    request = partner.take_request(now)
-    assert isinstance(state["pair"], dict)
-    assert request_id_of(request) == state["pair"]["request_id"]
-    assert refresh_token_in(request) == state["pair"]["refresh_token"]
-    partner.protocol.receive_response(Response(401, {}, b""), now)
-    release(partner, now)
-    assert error_of(call).ambiguous
-
-
-def test_establish_takes_the_lease_and_counts_on() -> None:
-    """A new process with an empty memory: its generation has to be newer than the store's, or nobody would adopt it."""
-    partner = stored()
-    held = json.loads(json.dumps(partner.protocol.snapshot()))
-    fresh = Partner(policy=steady(), stored=True)
-    fresh.service = partner.service
-    call = fresh.ask_to_establish(at(5))
-    acquire(fresh, at(5), held)
-    fresh.answer_next(at(5))
-    saved = save(fresh, at(5))
-    release(fresh, at(5))
-    assert call.error is None
-    assert isinstance(saved["pair"], dict)
-    assert saved["pair"]["generation"] == 2
-
-
-def test_verification_needs_no_lease() -> None:
-    """It concerns no session."""
-    partner = stored()
-    partner.protocol.verify_credentials("u", "p")
-    assert isinstance(partner.take_request(at(1)), Request)
-
-
-def test_store_that_fails_while_the_token_works_hurts_nobody() -> None:
-    """DESIGN.md, Sharing a session: nothing happens to callers; an event, and a cool-down."""
-    partner = stored(backoff_base=20)
-    partner.protocol.request_token(at(STALE_AT))
-    assert isinstance(partner.protocol.next_step(at(STALE_AT)), AcquireLease)
-    partner.protocol.receive_failure(SendFailure(STORE_FAILED, "no route"), at(STALE_AT))
-    assert partner.is_idle(at(STALE_AT))
-    assert partner.protocol.fresh_token(at(STALE_AT + 9))
-    assert partner.protocol.request_token(at(STALE_AT + 9)).settled
-    assert partner.reasons() == ["the store or its lease is not to be had: no route"]
-    assert partner.sent == []
-
-
-def test_store_that_fails_at_the_end_of_the_token_is_an_error() -> None:
-    """DESIGN.md, Sharing a session: the safe default; refreshing blindly can lose the session for the whole fleet."""
-    partner = stored()
-    call = partner.protocol.request_token(at(DEAD_AT))
-    partner.protocol.next_step(at(DEAD_AT))
-    partner.protocol.receive_failure(SendFailure(STORE_FAILED, "no route"), at(DEAD_AT))
-    error = error_of(call)
-    assert isinstance(error, RefreshError)
-    assert "the store or its lease is not to be had: no route" in str(error)
-    assert error.retry_after == 0.25
-    assert not error.ambiguous
-    assert partner.is_idle(at(DEAD_AT))
-
-
-@pytest.mark.parametrize("state", [{"format": "other"}, {"format": "tenure session", "version": 99}])
-def test_store_that_holds_nonsense_is_an_error_and_gives_the_lease_back(state: "dict[str, object]") -> None:
-    """A damaged or newer state is not overwritten by chance."""
-    partner = stored()
-    call = partner.protocol.refresh()
-    acquire(partner, at(1), state)
-    release(partner, at(1))
-    assert isinstance(error_of(call), RefreshError)
-    assert partner.sent == []
-    assert partner.protocol.fresh_token(at(2))
-
-
-@pytest.mark.parametrize("foreign", ["url", "token_id"])
-def test_state_of_another_session_is_not_adopted(foreign: str) -> None:
-    """A store's keys may be mixed up: somebody else's tokens would be handed out."""
-    partner = stored()
-    state = refreshed_elsewhere(partner, at(1))
-    state[foreign] = "https://elsewhere.example" if foreign == "url" else "other"
-    call = partner.protocol.refresh()
-    acquire(partner, at(1), state)
-    release(partner, at(1))
-    assert isinstance(error_of(call), RefreshError)
-    assert partner.protocol.generation == 1
-
-
-def test_pair_that_cannot_be_saved_is_kept_in_memory() -> None:
-    """It is still the only pair that works: better in memory than lost; an event tells."""
-    partner = stored()
-    call = partner.protocol.refresh()
-    acquire(partner, at(1), None)
-    partner.answer_next(at(1))
-    assert isinstance(partner.protocol.next_step(at(1)), SaveState)
-    partner.protocol.receive_failure(SendFailure(STORE_FAILED, "disk full"), at(1))
-    release(partner, at(1))
-    assert call.error is None
-    assert partner.protocol.generation == 2
-    assert partner.reasons() == ["could not save: disk full"]
-
-
-@pytest.mark.parametrize("status", [401, 402, 503])
-def test_lease_is_given_back_after_every_outcome(status: int) -> None:
-    """Refused, violated or given up: others may go on."""
-    partner = stored(deadline=0.1)
-    call = partner.protocol.refresh()
-    acquire(partner, at(1), None)
-    partner.answer_next(at(1), status)
-    assert call.settled
-    release(partner, at(1))
-    assert partner.is_idle(at(1))
-
-
-def test_call_asked_while_the_lease_is_given_back_is_a_new_one() -> None:
-    """The call has settled already, so whoever asks now must not get its outcome."""
-    partner = stored(deadline=0.1)
-    first = partner.protocol.refresh()
-    acquire(partner, at(1), None)
-    partner.answer_next(at(1), 503)
-    assert first.settled
-    second = partner.protocol.refresh()
-    assert not second.settled
-    release(partner, at(1))
-    acquire(partner, at(9), None)
-    partner.answer_next(at(9))
-    save(partner, at(9))
-    release(partner, at(9))
-    assert second.error is None
-
-
-def test_token_refused_while_the_lease_is_given_back_is_refreshed() -> None:
-    """DESIGN.md, invalidate: the new token is refused at once; whoever asks then must not get that token."""
-    partner = stored()
-    partner.protocol.refresh()
-    acquire(partner, at(1), None)
-    partner.answer_next(at(1))
-    save(partner, at(1))
-    assert partner.protocol.invalidate(str(partner.protocol.newest_token()))
-    assert not partner.protocol.request_token(at(1)).settled
-
-
-def test_load_adopts_what_the_store_holds() -> None:
-    """A new process finds the session and needs no lease to look."""
-    partner = stored()
-    state = json.loads(json.dumps(partner.protocol.snapshot()))
-    fresh = make_protocol(stored=True)
-    call = fresh.load()
-    step = fresh.next_step(at(3))
-    assert isinstance(step, LoadState)
-    assert step.key == TOKEN_ID
-    fresh.receive_state(state, at(3))
-    assert call.result() is None
-    assert fresh.fresh_token(at(3)) == partner.protocol.newest_token()
-    assert fresh.next_step(at(3)) is None
-
-
-def test_load_of_nothing() -> None:
-    """An empty store is no error."""
-    protocol = make_protocol(stored=True)
-    call = protocol.load()
-    protocol.next_step(at(0))
-    protocol.receive_state(None, at(0))
-    assert call.result() is None
-    assert protocol.newest_token() is None
-
-
-def test_load_from_a_store_that_fails() -> None:
-    """The error says so; what is held stays."""
-    protocol = make_protocol(stored=True)
-    call = protocol.load()
-    protocol.next_step(at(0))
-    protocol.receive_failure(SendFailure(STORE_FAILED, "no route"), at(0))
-    assert isinstance(error_of(call), RefreshError)
-    assert error_of(call).retry_after == 0
-    assert protocol.next_step(at(0)) is None
-
-
-def test_load_of_nonsense() -> None:
-    """The error says what is wrong with what the store holds."""
-    protocol = make_protocol(stored=True)
-    call = protocol.load()
-    protocol.next_step(at(0))
-    protocol.receive_state({"format": "other"}, at(0))
-    assert isinstance(error_of(call), SnapshotError)
-
-
-def test_token_asked_for_behind_a_load_of_a_dead_one_is_refreshed() -> None:
-    """Invariant 3: what was loaded is newer than nothing, and yet too old."""
-    partner = stored()
-    state = json.loads(json.dumps(partner.protocol.snapshot()))
-    fresh = Partner(policy=steady(), stored=True)
-    fresh.service = partner.service
-    now = at(DEAD_AT + 5)
-    fresh.protocol.load()
-    call = fresh.protocol.request_token(now)
-    fresh.protocol.next_step(now)
-    fresh.protocol.receive_state(state, now)
-    acquire(fresh, now, state)
-    fresh.answer_next(now)
-    save(fresh, now)
-    release(fresh, now)
-    assert call.error is None
-    assert fresh.protocol.fresh_token(now)
-
-
-def test_process_that_died_after_sending_is_replaced_by_another() -> None:
-    """Invariant 8: a crash at any instruction; the grace window gives the answer back, with a token dead by then."""
-    partner = Partner(policy=steady(), stored=True, grace=600, permission_lifetime=5)
-    partner.ask_to_establish(at(0))
-    acquire(partner, at(0), None)
-    partner.answer_next(at(0))
-    state = save(partner, at(0))
-    release(partner, at(0))
-    partner.protocol.refresh()
-    acquire(partner, at(10), state)
-    partner.service.handle(partner.take_request(at(10)), at(10).wall)  # and here the process dies
-    heir = Partner(policy=steady(), stored=True)
-    heir.service = partner.service
-    heir.protocol.load()
-    heir.protocol.next_step(at(70))
-    heir.protocol.receive_state(state, at(70))
-    call = heir.protocol.request_token(at(70))
-    acquire(heir, at(70), state)
-    heir.answer_next(at(70))
-    assert heir.service.statistics.replayed == 1
-    save(heir, at(70))
-    heir.answer_next(at(70))
-    save(heir, at(70))
-    assert call.error is None
-
-
 def test_establish_that_was_cut_off_may_have_ended_the_session() -> None:
     """WIRE.md, token id: issuing again voids the refresh token before it, so its refusal may come of a lost answer."""
     partner = established(policy=steady(deadline=0.1))
@@ -1153,27 +752,6 @@ def test_establish_that_was_cut_off_may_have_ended_the_session() -> None:
     error = error_of(call)
     assert isinstance(error, SessionExpiredError)
     assert error.ambiguous
-
-
-def test_disowned_while_saving_does_not_forget_that_the_token_was_used() -> None:
-    """Invariant 2: never again after an answer was received for it, at least not as if nothing had been."""
-    partner = stored()
-    partner.protocol.refresh()
-    acquire(partner, at(1), None)
-    partner.answer_next(at(1))
-    assert isinstance(partner.protocol.next_step(at(1)), SaveState)
-    partner.protocol.disown_exchange()
-    assert partner.protocol.generation == 2 or partner.protocol.snapshot()["ambiguous"] is True
-
-
-def test_establish_overwrites_a_damaged_state() -> None:
-    """errors.py, SessionExpiredError: establish anew; that has to be possible without a file manager."""
-    partner = Partner(policy=steady(), stored=True)
-    call = partner.ask_to_establish(at(0))
-    acquire(partner, at(0), {"format": "damaged"})
-    partner.answer_next(at(0))
-    save(partner, at(0))
-    assert call.error is None
 
 
 def test_policy_of_the_exchange_is_that_of_the_session() -> None:

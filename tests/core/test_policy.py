@@ -57,9 +57,14 @@ def test_backoff_exponent_is_bounded() -> None:
     assert policy.backoff(31, 1.0) == policy.backoff(5000, 1.0) == pytest.approx(2**30 * 1e-9)
 
 
-NAMES = Policy.__slots__
+NAMES = [name for name in Policy.__slots__ if name != "refreshes_blindly"]
 OVER = {"fresh_fraction": 1.0001, "jitter": 0.81}
 POSITIVE = ("fresh_fraction", "deadline", "attempt_timeout", "backoff_base", "backoff_cap")
+
+
+def policy_with(name: str, value: object) -> Policy:
+    """Return a policy with one number given."""
+    return Policy(**{name: value})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -67,7 +72,7 @@ POSITIVE = ("fresh_fraction", "deadline", "attempt_timeout", "backoff_base", "ba
 def test_what_is_no_number_is_refused(name: str, value: object) -> None:
     """The text names the field and the type, and a bool is not a number."""
     with pytest.raises(UsageError, match=f"^Policy: {name} must be a number, not {type(value).__name__}$"):
-        Policy(**{name: value})  # type: ignore[arg-type]
+        policy_with(name, value)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -75,7 +80,7 @@ def test_what_is_no_number_is_refused(name: str, value: object) -> None:
 def test_numbers_out_of_range_are_refused(name: str, value: float) -> None:
     """Neither negative nor beyond all bounds, NaN included."""
     with pytest.raises(UsageError, match=f"^Policy: {name} must be"):
-        Policy(**{name: value})
+        policy_with(name, value)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -83,18 +88,18 @@ def test_zero_is_refused_where_it_makes_no_sense(name: str) -> None:
     """Nobody can wait at most 0 s for an answer; a leeway, jitter or Retry-After of 0 is fine."""
     if name in POSITIVE:
         with pytest.raises(UsageError, match=f"^Policy: {name} must be above 0 and at most "):
-            Policy(**{name: 0})
+            policy_with(name, 0)
     else:
-        assert getattr(Policy(**{name: 0}), name) == 0
+        assert getattr(policy_with(name, 0), name) == 0
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_upper_bounds_are_inclusive(name: str) -> None:
     """At its bound a number is taken, above it refused with the bound in the text."""
     bound = {"fresh_fraction": 1.0, "jitter": 0.8}.get(name, 1e9)
-    assert getattr(Policy(**{name: bound}), name) == bound
+    assert getattr(policy_with(name, bound), name) == bound
     with pytest.raises(UsageError, match=rf"at most {bound:g}$".replace("+", r"\+")):
-        Policy(**{name: OVER.get(name, 1.01e9)})
+        policy_with(name, OVER.get(name, 1.01e9))
 
 
 def test_jitter_is_bounded_by_the_fraction_of_this_policy() -> None:
@@ -102,3 +107,17 @@ def test_jitter_is_bounded_by_the_fraction_of_this_policy() -> None:
     assert Policy(fresh_fraction=0.3, jitter=0.3).stale_after(100, 0.5) == pytest.approx(15)
     with pytest.raises(UsageError, match=r"jitter must be at least 0 and at most 0\.3"):
         Policy(fresh_fraction=0.3, jitter=0.31)
+
+
+@pytest.mark.parametrize(("word", "blindly"), [("error", False), ("refresh", True)])
+def test_what_to_do_without_a_store_is_one_of_two_words(word: str, blindly: bool) -> None:
+    """DESIGN.md, Sharing a session: the safe default is an error."""
+    assert Policy(on_store_failure=word).refreshes_blindly is blindly
+    assert Policy().refreshes_blindly is False
+
+
+@pytest.mark.parametrize("word", ["", "Refresh", "ignore", None, True, ["refresh"]])
+def test_other_words_for_a_store_that_fails_are_refused(word: object) -> None:
+    """A typing error must not choose the risk."""
+    with pytest.raises(UsageError, match=r'^Policy: on_store_failure must be "error" or "refresh"$'):
+        Policy(on_store_failure=word)  # type: ignore[arg-type]

@@ -78,7 +78,7 @@ def test_other_names_are_not_there() -> None:
 
 def test_every_error_event_and_step_is_public() -> None:
     """What a caller may have to catch, a listener to tell apart, or a driver to do."""
-    for module in (tenure.errors, tenure.events, tenure.steps):
+    for module in (tenure.errors, tenure.events, tenure.steps, tenure.store_steps):
         assert set(module.__all__) <= set(tenure.__all__)
 
 

@@ -6,7 +6,7 @@ import pickle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tenure import AMBIGUOUS, MAX_BODY, Instant, Request, Response, SendFailure, SendRequest
+from tenure import AMBIGUOUS, MAX_BODY, NOT_SENT, Instant, Request, Response, SendFailure, SendRequest
 
 
 @given(st.floats(-1e12, 1e12))
@@ -60,3 +60,28 @@ def test_send_failure_can_be_copied(duplicate: object) -> None:
     assert callable(duplicate)
     same = duplicate(SendFailure(AMBIGUOUS, "timed out"))
     assert (same.kind, same.reason) == (AMBIGUOUS, "timed out")
+
+
+def test_request_without_a_lease_has_its_time_out_whenever_it_begins() -> None:
+    """Nothing ends but the attempt."""
+    step = SendRequest(Request("POST", "https://h/p", (), b""), 10)
+    assert step.seconds_left(Instant(1e9, 1e9)) == 10
+
+
+@pytest.mark.parametrize(
+    ("monotonic", "wall", "left"),
+    [(100, 1000, 10), (105, 1005, 10), (106, 1000, 9), (100, 1006, 9), (114.5, 1014, 0.5), (100, 1014, 1), (90, 0, 10)],
+)
+def test_request_has_no_more_time_than_its_lease(monotonic: float, wall: float, left: float) -> None:
+    """shared.py: no byte leaves when it has ended, by either clock."""
+    step = SendRequest(Request("POST", "https://h/p", (), b""), 10, 115.0, 1015)
+    assert step.seconds_left(Instant(monotonic, wall)) == left
+
+
+@pytest.mark.parametrize(("monotonic", "wall"), [(115, 1000), (116, 1000), (100, 1015), (100, 10**9)])
+def test_request_whose_lease_has_ended_is_not_sent(monotonic: float, wall: float) -> None:
+    """The process was paused, or the machine slept: the driver reports what is raised."""
+    step = SendRequest(Request("POST", "https://h/p", (), b""), 10, 115.0, 1015)
+    with pytest.raises(SendFailure, match="paused until its lease had ended") as caught:
+        step.seconds_left(Instant(monotonic, wall))
+    assert caught.value.kind == NOT_SENT

@@ -40,6 +40,7 @@ def main() -> None:
             ("import tenure", "only_import", ()),
             ("talk.py, over sockets", "talk", (emulator.url, username)),
             ("check_core.py", "check_core", ()),
+            ("check_shared.py", "check_shared", ()),
         ):
             figures = [
                 smallest(lambda heap: board.run(script, *arguments, heap=heap, environment=secret).is_clean)  # noqa: B023

@@ -425,26 +425,6 @@ def check_unverified_claims() -> None:
         assert tenure.read_unverified_claims(text) is None, text
 
 
-def check_with_a_store_the_steps_come_in_order() -> None:
-    protocol = new_protocol(stored=True)
-    call = protocol.establish(["security-token"])
-    assert isinstance(protocol.next_step(at(0)), tenure.AcquireLease)
-    protocol.receive_state(None, at(0))
-    answer_next(protocol, 1, 0)
-    save = protocol.next_step(at(0))
-    assert isinstance(save, tenure.SaveState)
-    assert not is_settled(call)  # invariant 8
-    protocol.receive_done(at(0))
-    assert call.settled
-    assert isinstance(protocol.next_step(at(0)), tenure.ReleaseLease)
-    protocol.receive_done(at(0))
-    other = new_protocol(stored=True)
-    other.load()
-    assert isinstance(other.next_step(at(1)), tenure.LoadState)
-    other.receive_state(save.state, at(1))
-    assert other.fresh_token(at(1)) == token(1, 0)
-
-
 def check_an_exchange_that_is_disowned_settles_its_call() -> None:
     protocol = established()
     call = protocol.refresh()

@@ -69,7 +69,10 @@ def _open_redis(url: str) -> "Store":
     require(["redis"], "redis")
     from ..stores import RedisStore
 
-    return RedisStore.from_url(_with_password(url, os.environ.get(REDIS_PASSWORD_VARIABLE)))
+    try:
+        return RedisStore.from_url(_with_password(url, os.environ.get(REDIS_PASSWORD_VARIABLE)))
+    except UsageError as problem:
+        raise CommandError(f"--store is of no use: {problem.message}", UNUSABLE) from None
 
 
 def _with_password(url: str, password: str | None) -> str:

@@ -7,7 +7,7 @@ Once: a refresh that another shell has under way at this moment counts.
 import argparse
 
 from .exits import OK
-from .holding import explained, opened
+from .holding import explained, look, opened
 from .options import add_profile
 from .places import open_store
 from .profiles import read_profile
@@ -23,6 +23,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Refresh."""
     profile = read_profile(options.profile)
-    with explained(profile), opened(profile, open_store(profile.store)) as session:
-        session.refresh()
+    with explained(profile):
+        store = open_store(profile.store)
+        look(profile, store)  # what is wrong with the store is no reason to try for half a minute
+        with opened(profile, store) as session:
+            session.refresh()
     return OK

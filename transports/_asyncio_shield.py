@@ -7,10 +7,11 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from typing import Any
 
-from .. import AMBIGUOUS, Request, Response, SendFailure
+from .. import AMBIGUOUS, STORE_FAILED, Request, Response, SendFailure
 
-__all__ = ["CancelledWithReport", "cancellations_of", "in_a_task_of_its_own", "take_back_one"]
+__all__ = ["CancelledWithReport", "cancellations_of", "in_a_task_of_its_own", "in_a_thread", "take_back_one"]
 
 GRACE = 1.0  # seconds that a send= of the user's may exceed its time-out before it is given up
 
@@ -18,9 +19,9 @@ Send = Callable[[Request, float], Awaitable[Response]]
 
 
 class CancelledWithReport(asyncio.CancelledError):
-    """The task was cancelled while the answer was on its way; `report` is what came of it."""
+    """The task was cancelled meanwhile; `report` is what came of the step all the same: an answer, or an exception."""
 
-    def __init__(self, report: Response | SendFailure) -> None:
+    def __init__(self, report: object) -> None:
         super().__init__()
         self.report = report
 
@@ -29,39 +30,50 @@ def in_a_task_of_its_own(send: Send) -> Send:
     """Return `send` as something that is bounded in time and that only the end of the loop can cancel."""
 
     async def bounded(request: Request, timeout: float) -> Response:
-        clock = asyncio.get_running_loop().time
-        ends_at = clock() + timeout + GRACE
         task = asyncio.ensure_future(send(request, timeout))
-        was_cancelled = False
-        while not task.done() and clock() < ends_at:
-            try:
-                await asyncio.wait({task}, timeout=ends_at - clock())
-            except asyncio.CancelledError:
-                was_cancelled = True
-        if not task.done():
-            task.add_done_callback(lambda late: late.cancelled() or late.exception())  # so that nobody misses it
-            task.cancel()
-        report = _report_of(task)
-        if was_cancelled:
-            raise CancelledWithReport(report)
-        if isinstance(report, SendFailure):
-            raise report
-        return report
+        late = SendFailure(AMBIGUOUS, "send= exceeded its time-out")
+        response: Response = await _outlast(task, timeout + GRACE, late)
+        return response
 
     return bounded
 
 
-def _report_of(task: "asyncio.Future[Response]") -> Response | SendFailure:
-    if not task.done():
-        return SendFailure(AMBIGUOUS, "send= exceeded its time-out")
-    if task.cancelled():
-        return SendFailure(AMBIGUOUS, "send= was cancelled")
-    problem = task.exception()
-    if problem is None:
-        return task.result()
-    if isinstance(problem, SendFailure):
-        return problem
-    return SendFailure(AMBIGUOUS, f"the sender failed with {type(problem).__name__}")
+async def in_a_thread(ask: Callable[[Any], Any], store: Any, seconds: float) -> Any:
+    """Return `ask(store)`, called on a worker thread; raise what it raises, or SendFailure if it takes too long.
+
+    Raises:
+        CancelledWithReport: cancelled meanwhile, and this is what came of it.
+    """
+    # A future and no task: `asyncio.run` cancels tasks when it ends, and waits for its threads.
+    working = asyncio.get_running_loop().run_in_executor(None, ask, store)
+    return await _outlast(working, seconds, SendFailure(STORE_FAILED, "it has taken too long"))
+
+
+async def _outlast(work: "asyncio.Future[Any]", seconds: float, late: SendFailure) -> Any:
+    """Wait for `work` whoever is cancelled, at most so many seconds."""
+    clock = asyncio.get_running_loop().time
+    ends_at = clock() + seconds
+    was_cancelled = False
+    while not work.done() and clock() < ends_at:
+        try:
+            await asyncio.wait({work}, timeout=ends_at - clock())
+        except asyncio.CancelledError:
+            was_cancelled = True
+    if not work.done():
+        work.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # so that nobody misses it
+        work.cancel()
+        report: object = late
+    elif work.cancelled():
+        report = SendFailure(late.kind, "it was cancelled")
+    else:
+        report = work.exception() or work.result()
+    if isinstance(report, BaseException) and not isinstance(report, Exception):
+        report = SendFailure(late.kind, f"the sender failed with {type(report).__name__}")  # it ends nothing but itself
+    if was_cancelled:
+        raise CancelledWithReport(report)
+    if isinstance(report, Exception):
+        raise report
+    return report
 
 
 def cancellations_of(task: "asyncio.Task[object]") -> int:

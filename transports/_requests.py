@@ -3,8 +3,9 @@
 #
 # Three things that requests does not do by itself:
 # - Tell "not sent" from "ambiguous". Its exceptions do not (a failed handshake and a broken read are both SSLError),
-#   so the connection notes the moment at which it stood. Before it, nothing of the request can have left; whatever
-#   happens after it is ambiguous, while reading and while closing too.
+#   so the connection notes the moment at which the first bytes are handed to it. Before it, nothing of the request can
+#   have left; whatever happens after it is ambiguous, while reading and while closing too. That moment is also the last
+#   look at the time: a process that was paused until its lease had ended must not send.
 # - End in time. Its time-outs are per read, so a server that drips a byte a second holds it for ever. A watchdog shuts
 #   the socket down when the exchange's time is up.
 # - Leave the environment alone. No ~/.netrc, no cookies; and no proxy for plain http, which is for loopback only: the
@@ -17,6 +18,8 @@ import socket
 import threading
 from http.cookiejar import DefaultCookiePolicy
 from ssl import SSLContext
+from time import monotonic
+from time import time as wall
 from typing import Any
 
 from .. import AMBIGUOUS, MAX_BODY, NOT_SENT, Request, Response, SendFailure
@@ -55,12 +58,12 @@ class RequestsSender:
         Raises:
             SendFailure: there is no answer.
         """
-        _line.exchange = exchange = _Exchange()
+        _line.exchange = exchange = _Exchange(timeout)
         limit = watch(timeout, exchange.cut)
         try:
             return self._exchange(request, timeout)
         except Exception as problem:
-            kind = AMBIGUOUS if exchange.connected else NOT_SENT
+            kind = AMBIGUOUS if exchange.has_begun else NOT_SENT
             reason = f"timed out after {timeout:g} s" if exchange.was_cut else _describe(problem)
         finally:
             limit.end()
@@ -104,9 +107,11 @@ def shared_sender() -> RequestsSender:
 class _Exchange:
     """What is known of the exchange under way in this thread."""
 
-    def __init__(self) -> None:
-        self.connected = False  # name resolved, TCP and TLS up: from here on bytes may have left
+    def __init__(self, timeout: float) -> None:
+        self.has_begun = False  # bytes of the request may have left
         self.was_cut = False
+        # By the wall clock as well, since a suspended machine stops the other; which then tells its time-out too late.
+        self._ends_at, self._ends_at_wall = monotonic() + timeout, wall() + timeout
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
 
@@ -117,6 +122,14 @@ class _Exchange:
                 sock.close()
                 raise TimeoutError
             self._socket = socket.socket(fileno=os.dup(sock.fileno()))
+
+    def begin(self) -> None:
+        """Called before any bytes are handed to the connection."""
+        if not self.has_begun:
+            if monotonic() >= self._ends_at or wall() >= self._ends_at_wall:
+                self.was_cut = True
+                raise TimeoutError
+            self.has_begun = True
 
     def cut(self) -> None:
         """Called by the watchdog when the time is up: whoever reads or writes now gets an error."""
@@ -148,9 +161,19 @@ class _Connection(HTTPConnection):
         _line.exchange.watch(sock)
         return sock
 
+    _is_connecting = False
+
     def connect(self) -> None:
+        self._is_connecting = True  # what is sent now asks a proxy for a tunnel
         super().connect()
-        _line.exchange.connected = True
+        self._is_connecting = False
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        if not self._is_connecting:
+            _line.exchange.begin()
+        super().send(data)
 
 
 class _TLSConnection(_Connection, HTTPSConnection):

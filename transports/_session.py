@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from .. import (
     AMBIGUOUS,
+    LEASE_LOST,
+    STORE_FAILED,
     AuthorizationProtocol,
     Event,
     Instant,
     Policy,
     Response,
     SendFailure,
+    SendRequest,
     SpatiumDialect,
+    Stored,
     UnverifiedClaims,
     UsageError,
 )
@@ -27,9 +31,12 @@ from ._listening import Listener, deliver
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["LONGEST_NAP", "SessionBase", "read_clocks"]
+    from .stores import Store
+
+__all__ = ["LONGEST_NAP", "STORE_PATIENCE", "SessionBase", "failure_of", "read_clocks"]
 
 LONGEST_NAP = 60.0  # seconds; keep_alive looks at the clocks this often: suspend stops the one it sleeps by
+STORE_PATIENCE = 15.0  # seconds that a store may take for one operation before its callers are told
 
 
 class SessionBase:
@@ -37,6 +44,7 @@ class SessionBase:
 
     Args:
         url, token_id, permissions, policy, dialect, allow_http: see `AuthorizationProtocol`.
+        store: shares the session with other processes and saves it for the next (`tenure.transports.stores`).
         send: turns (`Request`, time-out in seconds) into a `Response`, or raises `SendFailure`; any other exception
             counts as an ambiguous outcome. By default the driver sends by itself, on a new connection each time.
         ssl_context: what the driver's own sender trusts; by default what the system trusts.
@@ -53,6 +61,7 @@ class SessionBase:
         permissions: Iterable[str],
         *,
         policy: Policy | None = None,
+        store: "Store | None" = None,
         send: Callable[..., Any] | None = None,
         ssl_context: SSLContext | None = None,
         listener: Listener | None = None,
@@ -67,8 +76,9 @@ class SessionBase:
             policy=policy,
             dialect=dialect,
             allow_http=allow_http,
+            stored=store is not None,
         )
-        self._take(protocol, send, ssl_context, listener)
+        self._take(protocol, store, send, ssl_context, listener)
 
     @classmethod
     def from_snapshot(
@@ -76,6 +86,7 @@ class SessionBase:
         snapshot: Mapping[str, object],
         *,
         policy: Policy | None = None,
+        store: "Store | None" = None,
         send: Callable[..., Any] | None = None,
         ssl_context: SSLContext | None = None,
         listener: Listener | None = None,
@@ -88,22 +99,32 @@ class SessionBase:
             SnapshotError: the snapshot is damaged, foreign, or from a newer version of this library.
         """
         protocol = AuthorizationProtocol.from_snapshot(
-            snapshot, read_clocks(), random_bytes=os.urandom, policy=policy, dialect=dialect, allow_http=allow_http
+            snapshot,
+            read_clocks(),
+            random_bytes=os.urandom,
+            policy=policy,
+            dialect=dialect,
+            allow_http=allow_http,
+            stored=store is not None,
         )
         session = cls.__new__(cls)
-        session._take(protocol, send, ssl_context, listener)
+        session._take(protocol, store, send, ssl_context, listener)
         return session
 
     def _take(
         self,
         protocol: AuthorizationProtocol,
+        store: "Store | None",
         send: Callable[..., Any] | None,
         ssl_context: SSLContext | None,
         listener: Listener | None,
     ) -> None:
         if send is not None and ssl_context is not None:
             raise UsageError("ssl_context= is for the driver's own sender; a send= of yours has to bring its own")
+        if store is not None and not callable(getattr(store, "acquire", None)):
+            raise UsageError("store= must be a store, such as FileStore(directory) of tenure.transports.stores")
         self._protocol = protocol
+        self._store = store
         self._held = protocol.held
         self._listener = listener
         self._lock = threading.Lock()
@@ -159,21 +180,47 @@ class SessionBase:
         """Make what belongs to the pump and to those who wait for it."""
         raise NotImplementedError  # each driver has its own
 
-    def _report(self, report: object, now: Instant) -> None:
-        """Tell the core what came of a request, whatever a send= has returned or raised."""
-        if isinstance(report, Response) and (type(report.status), type(report.body)) == (int, bytes):
-            self._protocol.receive_response(report, now)
-        elif isinstance(report, SendFailure):
+    def _patience(self) -> float:
+        """Return how many seconds an exchange may take to end that is not begun anew."""
+        return self._held.policy.attempt_timeout + (0.0 if self._store is None else 3 * STORE_PATIENCE)
+
+    def _report(self, step: Any, report: object, now: Instant) -> None:
+        """Tell the core what came of a step, whatever a send= or a store has returned."""
+        if isinstance(report, SendFailure):
             self._protocol.receive_failure(report, now)
+        elif isinstance(step, SendRequest):
+            if isinstance(report, Response) and (type(report.status), type(report.body)) == (int, bytes):
+                self._protocol.receive_response(report, now)
+            else:
+                nonsense = f"send= returned no sound Response, but {type(report).__name__}"
+                self._protocol.receive_failure(SendFailure(AMBIGUOUS, nonsense), now)
+        elif "state" not in step.reports:
+            self._protocol.receive_done(now, report if isinstance(report, int) else None)
+        elif isinstance(report, Stored):
+            self._protocol.receive_state(report, now)
         else:
-            nonsense = f"send= returned no sound Response, but {type(report).__name__}"
-            self._protocol.receive_failure(SendFailure(AMBIGUOUS, nonsense), now)
+            nonsense = f"the store returned no Stored, but {type(report).__name__}"
+            self._protocol.receive_failure(SendFailure(STORE_FAILED, nonsense), now)
 
     def _deliver(self, events: Iterable[Event]) -> None:
         deliver(events, self._listener)
 
     def __repr__(self) -> str:
         return f"<{type(self).__module__}.{type(self).__name__} {self._held.token_id}: {self._held.state}>"
+
+
+def failure_of(step: Any, problem: BaseException) -> SendFailure:
+    """Return what to report of a step that ended with `problem`. The unknown is ambiguous: a request may have left."""
+    if isinstance(problem, SendFailure):
+        return problem
+    name = type(problem).__name__
+    if isinstance(step, SendRequest):
+        return SendFailure(AMBIGUOUS, f"the sender failed with {name}")
+    from .stores import LeaseLostError, StoreError
+
+    # A store's own words hold no secret; those of anything else may.
+    words = str(problem) if isinstance(problem, StoreError) else f"it failed with {name}"
+    return SendFailure(LEASE_LOST if isinstance(problem, LeaseLostError) else STORE_FAILED, words)
 
 
 def read_clocks() -> Instant:

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from .. import AMBIGUOUS, Call, Request, Response, SendFailure, SendRequest, Sleep, UsageError
 from ._async_session import AsyncSessionBase
-from ._asyncio_shield import in_a_task_of_its_own
-from ._session import LONGEST_NAP, SessionBase, read_clocks
+from ._asyncio_shield import in_a_task_of_its_own, in_a_thread
+from ._session import LONGEST_NAP, STORE_PATIENCE, SessionBase, failure_of, read_clocks
 
 __all__ = ["AuthorizationSession"]
 
@@ -107,8 +107,13 @@ class AuthorizationSession(AsyncSessionBase):
 
     async def _pump(self) -> None:
         """Do what the core asks until it asks for nothing. Only one pump runs at a time; callers merely wait."""
+        stop: asyncio.CancelledError | None = None
         while (step := self._next_step()) is not None:
-            await self._perform(step)
+            if stop is not None and isinstance(step, (Sleep, SendRequest)):
+                raise stop  # nothing more is begun, but what has come is saved first (invariant 4)
+            stop = await self._perform(step) or stop
+        if stop is not None:
+            raise stop
 
     def _end_pump(self, task: "asyncio.Task[None]") -> None:
         """Called by the loop when a pump is done, even if it was cancelled before its first turn."""
@@ -129,26 +134,28 @@ class AuthorizationSession(AsyncSessionBase):
         self._deliver(self._protocol.take_events())
         return step
 
-    async def _perform(self, step: Any) -> None:
+    async def _perform(self, step: Any) -> asyncio.CancelledError | None:
+        """Do a step; return the cancellation that came meanwhile, if one did, for what was sent is waited for."""
         if isinstance(step, Sleep):
             await asyncio.sleep(step.seconds)
-            return
-        assert isinstance(step, SendRequest)
+            return None
         cancelled: asyncio.CancelledError | None = None
         try:
-            report: object = await self._send(step.request, step.timeout)
-        except SendFailure as failure:
-            report = failure
+            if isinstance(step, SendRequest):
+                report: object = await self._send(step.request, step.seconds_left(read_clocks()))
+            else:
+                report = await in_a_thread(step.ask, self._store, STORE_PATIENCE)
         except asyncio.CancelledError as stop:
             cancelled = stop
             report = getattr(stop, "report", None) or SendFailure(AMBIGUOUS, "the sending task was cancelled")
-        except Exception as problem:  # whatever a send= may raise: the request may have left
-            report = SendFailure(AMBIGUOUS, f"the sender failed with {type(problem).__name__}")
+        except Exception as problem:  # whatever a send= or a store may raise
+            report = failure_of(step, problem)
+        if isinstance(report, Exception):
+            report = failure_of(step, report)
         if self._pump_task is asyncio.current_task():  # else another loop has taken over, and knows of the ambiguity
-            self._report(report, read_clocks())
+            self._report(step, report, read_clocks())
             self._wake()
-        if cancelled is not None:
-            raise cancelled
+        return cancelled
 
     async def _wait(self, call: Call) -> str | None:
         while not call.settled:

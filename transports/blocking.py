@@ -5,19 +5,15 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from ssl import SSLContext
 from time import monotonic
 from time import time as wall
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from .. import AMBIGUOUS, AttemptError, Call, Request, Response, SendFailure, SendRequest, Sleep, UsageError
-from ._session import LONGEST_NAP, SessionBase, read_clocks
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from .auth.requests import BearerAuth
+from .. import AttemptError, Call, Request, Response, SendRequest, Sleep, UsageError
+from ._blocking_session import BlockingSessionBase
+from ._session import LONGEST_NAP, STORE_PATIENCE, SessionBase, failure_of, read_clocks
 
 __all__ = ["AuthorizationSession"]
 
@@ -26,7 +22,7 @@ Answer = TypeVar("Answer")
 Send = Callable[[Request, float], Response]
 
 
-class AuthorizationSession(SessionBase):
+class AuthorizationSession(BlockingSessionBase):
     """An authorization session for threads. Every method may be called from any thread at any time."""
 
     __doc__ = f"{__doc__}\n{SessionBase.__doc__}"
@@ -47,37 +43,6 @@ class AuthorizationSession(SessionBase):
         self._overdue_at = float("inf")  # monotonic; when a send= has taken longer than it may
         self._kept_alive: threading.Thread | None = None
 
-    def verify_credentials(self, username: str, password: str) -> str:
-        """Prove user name and password; return the security token that `establish` wants.
-
-        Raises:
-            RefusedError: they are wrong.
-            EstablishError, ProtocolViolationError: no sensible answer in time; try later.
-        """
-        call = self._ask(self._protocol.verify_credentials, username, password)
-        del password  # a traceback that shows variables must not show this one
-        token = self._wait(call)
-        assert token is not None
-        return token
-
-    def establish(self, security_tokens: Iterable[str]) -> None:
-        """Establish the session with security tokens, or replace the one there is. Waits until that is done.
-
-        Raises:
-            RefusedError: the security tokens were refused or are not enough. An earlier session stays as it was.
-            EstablishError, ProtocolViolationError: no sensible answer in time; likewise.
-            UsageError: an argument is unfit; nothing was sent.
-        """
-        call = self._ask(self._protocol.establish, security_tokens)
-        del security_tokens
-        self._wait(call)
-
-    def establish_by_key(self, merchant_key: str) -> None:
-        """Establish the session with a merchant's key. In all else like `establish`."""
-        call = self._ask(self._protocol.establish_by_key, merchant_key)
-        del merchant_key
-        self._wait(call)
-
     def get_permission_token(self) -> str:
         """Return a permission token that works now. Takes no lock while it is fresh, and waits only if it is dead.
 
@@ -94,16 +59,6 @@ class AuthorizationSession(SessionBase):
         assert token is not None
         return token
 
-    def refresh(self) -> None:
-        """Refresh now, or join the refresh that is under way. Raises what `get_permission_token` raises."""
-        self._wait(self._ask(self._protocol.refresh))
-
-    def auth(self, *origins: str) -> "BearerAuth":
-        """Return an auth object for `requests` that serves these origins; by default the service's own."""
-        from .auth.requests import BearerAuth
-
-        return BearerAuth(self, origins or (self._held.url,))
-
     def keep_alive(self) -> threading.Thread:
         """Refresh while idle, on a daemon thread, until `close`. Called again, it returns the same thread."""
         with self._lock:
@@ -117,13 +72,7 @@ class AuthorizationSession(SessionBase):
         with self._lock:
             self._is_closed = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._pumping, self._held.policy.attempt_timeout)
-
-    def __enter__(self) -> "Self":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
+            self._changed.wait_for(lambda: not self._pumping, self._patience())
 
     # The pump
 
@@ -180,25 +129,30 @@ class AuthorizationSession(SessionBase):
                 if self._changed.wait_for(lambda: self._is_closed, step.seconds):
                     self._protocol.disown_exchange()
             return
-        assert isinstance(step, SendRequest)
-        self._overdue_at = monotonic() + step.timeout + GRACE
         try:
-            report: object = self._send(step.request, step.timeout)
-        except SendFailure as failure:
-            report = failure
-        except BaseException as problem:  # whatever a send= may raise: the request may have left
-            report = SendFailure(AMBIGUOUS, f"the sender failed with {type(problem).__name__}")
+            if isinstance(step, SendRequest):
+                timeout = step.seconds_left(read_clocks())
+                self._overdue_at = monotonic() + timeout + GRACE
+                report: object = self._send(step.request, timeout)
+            else:
+                self._overdue_at = monotonic() + STORE_PATIENCE
+                report = step.ask(self._store)
+        except BaseException as problem:  # whatever a send= or a store may raise
+            report = failure_of(step, problem)
         with self._lock:
             self._overdue_at = float("inf")
-            self._report(report, read_clocks())
+            self._report(step, report, read_clocks())
             self._changed.notify_all()
 
     def _wait(self, call: Call) -> str | None:
-        """Wait until `call` is settled, or until a send= of the user's has exceeded its time-out."""
+        """Wait until `call` is settled, or until a send= or a store of the user's has exceeded its time-out."""
+        looks = 0  # in a row that found it overdue: one alone may be due to a pause of the whole process
         with self._lock:
             while not self._changed.wait_for(lambda: call.settled, GRACE):
-                if monotonic() > self._overdue_at:
-                    raise AttemptError("the exchange is still under way: send= exceeds its time-out", ambiguous=True)
+                looks = looks + 1 if monotonic() > self._overdue_at else 0
+                if looks > 1:
+                    text = "the exchange is still under way: send= or the store exceeds its time"
+                    raise AttemptError(text, ambiguous=True)
         return call.result()
 
     def _stay_alive(self) -> None:

@@ -12,16 +12,17 @@ from typing import Any, TypeVar
 
 from .. import AMBIGUOUS, Call, Instant, Request, Response, SendFailure, SendRequest, Sleep
 from ._async_session import AsyncSessionBase
-from ._session import LONGEST_NAP, SessionBase, read_clocks
+from ._session import LONGEST_NAP, STORE_PATIENCE, SessionBase, failure_of, read_clocks
 
 try:
     import trio
 except ImportError as problem:
     raise ImportError("this driver needs trio, which is not installed: pip install 'tenure[trio]'") from problem
 
+from ._trio_shield import in_a_thread, shielded  # needs trio
+
 __all__ = ["AuthorizationSession"]
 
-GRACE = 1.0  # seconds that a send= of the user's may exceed its time-out before it is given up
 Answer = TypeVar("Answer")
 Send = Callable[[Request, float], Awaitable[Response]]
 
@@ -41,7 +42,7 @@ class AuthorizationSession(AsyncSessionBase):
 
             self._send: Send = StreamSender(ssl_context)
         else:
-            self._send = _shielded(send)
+            self._send = shielded(send)
         self._begin_pumpless()
         self._clock: trio.abc.Clock | None = None
         self._shift = 0.0  # what makes the clocks of successive runs one monotonic clock
@@ -134,18 +135,18 @@ class AuthorizationSession(AsyncSessionBase):
         if isinstance(step, Sleep):
             await trio.sleep(step.seconds)
             return
-        assert isinstance(step, SendRequest)
         report: object = SendFailure(AMBIGUOUS, "the sending task was cancelled")
         try:
-            report = await self._send(step.request, step.timeout)
-        except SendFailure as failure:
-            report = failure
+            if isinstance(step, SendRequest):
+                report = await self._send(step.request, step.seconds_left(self._now()))
+            else:
+                report = await in_a_thread(step.ask, self._store, STORE_PATIENCE)
         except trio.Cancelled:
             raise
-        except BaseException as problem:  # whatever a send= may raise: the request may have left
-            report = SendFailure(AMBIGUOUS, f"the sender failed with {type(problem).__name__}")
+        except BaseException as problem:  # whatever a send= or a store may raise
+            report = failure_of(step, problem)
         finally:
-            self._report(report, self._now())
+            self._report(step, report, self._now())
             self._wake()
 
     async def _wait(self, call: Call) -> str | None:
@@ -181,14 +182,3 @@ class AuthorizationSession(AsyncSessionBase):
 def monotonic() -> float:
     """Return seconds on the clock of this run."""
     return trio.current_time()
-
-
-def _shielded(send: Send) -> Send:
-    """Return `send` as something that is bounded in time and that the end of the run does not cut off."""
-
-    async def bounded(request: Request, timeout: float) -> Response:
-        with trio.move_on_after(timeout + GRACE, shield=True):
-            return await send(request, timeout)
-        raise SendFailure(AMBIGUOUS, "send= exceeded its time-out")
-
-    return bounded

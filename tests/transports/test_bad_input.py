@@ -331,13 +331,13 @@ def test_refresh_answered_with_nonsense(established: NewSession, new_emulator: N
     emulator = new_emulator(grace=30)
     held = established(emulator)
     before = held.get_permission_token()
-    pair = held.snapshot()["pair"]
+    pair = held.session._held.pair
     emulator.faults.add((NONSENSE | OTHER_KINDS)[name]())
     with pytest.raises(ProtocolViolationError) as caught:
         held.refresh()
     assert caught.value.retry_after is not None
     assert held.get_permission_token() == before
-    assert held.snapshot()["pair"] == pair
+    assert held.session._held.pair is pair
     assert len(emulator.journal.of("refresh")) == 1
 
     held.refresh()

@@ -209,7 +209,7 @@ def test_whatever_a_sender_raises_stays_in_the_pump(world: World) -> None:
 
 def test_a_sender_that_does_not_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Invariant 7: a send= that forgets its time-out is ended, and its callers are told that all is open."""
-    for module in ("_asyncio_shield", "trio"):
+    for module in ("_asyncio_shield", "_trio_shield"):
         monkeypatch.setattr(f"tenure.transports.{module}.GRACE", 0.01)
     seconds: list[float] = []
 

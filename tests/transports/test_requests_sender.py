@@ -402,6 +402,18 @@ def test_a_name_server_that_takes_too_long(
     assert list(emulator.journal) == []
 
 
+@pytest.mark.parametrize("clock", ["monotonic", "wall"])
+def test_a_process_that_was_paused_while_it_connected_sends_nothing(
+    send: RequestsSender, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, clock: str
+) -> None:
+    """The last look at the time is right before the first byte: by then it may be another process' turn."""
+    readings = iter([0.0, 10.0])
+    monkeypatch.setattr(f"tenure.transports._requests.{clock}", lambda: next(readings))
+    failure = failure_of(send, emulator.url, 10)
+    assert failure.kind == NOT_SENT
+    assert list(emulator.journal) == []
+
+
 def test_the_watchdog_bites_nobody_else(send: RequestsSender, emulator: Emulator) -> None:
     """An exchange that has ended is no more cut: its descriptor may be somebody else's by now."""
     for _ in range(20):

@@ -1,0 +1,98 @@
+# Processes that share one session, as the tests see them.
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = ["Fleet", "Process"]
+
+TIMEOUT = 60.0  # seconds; never reached unless a test fails
+
+
+class Process:
+    """A worker.py in a process of its own. `ask` begins something, `answer` waits for how it came out."""
+
+    def __init__(self, told: dict[str, Any], prefix: tuple[str, ...] = ()) -> None:
+        self.process = subprocess.Popen(
+            [*prefix, sys.executable, "-m", "tests.transports.sharing.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self._in, self._out = self.process.stdin, self.process.stdout
+        self._write(told)
+
+    def _write(self, content: dict[str, Any]) -> None:
+        self._in.write(json.dumps(content) + "\n")
+        self._in.flush()
+
+    def ask(self, do: str, **arguments: Any) -> None:
+        """Begin something."""
+        self._write({"do": do, **arguments})
+
+    def answer(self) -> dict[str, Any]:
+        """Wait for the answer; {"died": True} if the process is no more."""
+        line = self._out.readline()
+        answer: dict[str, Any] = json.loads(line) if line else {"died": True}
+        return answer
+
+    def do(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """Do something and return how it came out."""
+        self.ask(do, **arguments)
+        return self.answer()
+
+    def stops(self) -> str | None:
+        """Wait until the process has stopped itself and return where; None if it has answered instead."""
+        where: str | None = self.answer().get("stops at")
+        if where is not None:
+            _, status = os.waitpid(self.process.pid, os.WUNTRACED)
+            assert os.WIFSTOPPED(status)
+        return where
+
+    def go_on(self) -> None:
+        """Continue a stopped process."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def end(self) -> None:
+        """Kill it, whatever it does."""
+        self.process.kill()
+        self.process.wait(TIMEOUT)
+        self._in.close()
+        self._out.close()
+
+
+class Fleet:
+    """Some processes with the same configuration; a context manager that leaves none behind."""
+
+    def __init__(self, count: int, told: dict[str, Any]) -> None:
+        self.told = told
+        self.processes = [Process(told) for _ in range(count)]
+        for process in self.processes:
+            process.answer()  # it stands
+
+    def add(self, prefix: tuple[str, ...] = (), **changes: Any) -> Process:
+        """Start one more."""
+        process = Process({**self.told, **changes}, prefix)
+        self.processes.append(process)
+        process.answer()
+        return process
+
+    def all_do(self, do: str, of: Iterable[Process] | None = None, **arguments: Any) -> list[dict[str, Any]]:
+        """Let all do something at the same time."""
+        processes = list(of or self.processes)
+        for process in processes:
+            process.ask(do, **arguments)
+        return [process.answer() for process in processes]
+
+    def __enter__(self) -> "Fleet":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for process in self.processes:
+            process.end()

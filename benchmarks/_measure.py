@@ -1,14 +1,16 @@
 # Measuring side by side: what is compared takes turns in one process and one run, so that a busy moment of the machine
 # meets all of it alike. A ratio is taken within each round, and its spread over the rounds is shown.
 
+import importlib
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from random import Random
 from statistics import quantiles
+from typing import Any
 
-__all__ = ["Spread", "interleave", "ratio", "show_machine"]
+__all__ = ["Spread", "interleave", "interleave_async", "optional", "ratio", "show_machine"]
 
 
 class Spread:
@@ -27,16 +29,34 @@ def interleave(subjects: Mapping[str, Callable[[], float]], rounds: int, seed: i
 
     The first round is dropped: it warms up.
     """
-    chance = Random(seed)
-    names = list(subjects)
-    figures: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(rounds + 1):
-        chance.shuffle(names)
-        for name in names:
-            figure = subjects[name]()
-            if number:
-                figures[name].append(figure)
+    figures: dict[str, list[float]] = {name: [] for name in subjects}
+    for name, counts in turns(subjects, rounds, seed):
+        figure = subjects[name]()
+        if counts:
+            figures[name].append(figure)
     return figures
+
+
+async def interleave_async(
+    subjects: Mapping[str, Callable[[], Awaitable[float]]], rounds: int, seed: int = 1
+) -> dict[str, list[float]]:
+    """Do the same with subjects that have to be awaited, in asyncio as in trio."""
+    figures: dict[str, list[float]] = {name: [] for name in subjects}
+    for name, counts in turns(subjects, rounds, seed):
+        figure = await subjects[name]()
+        if counts:
+            figures[name].append(figure)
+    return figures
+
+
+def turns(names: Iterable[str], rounds: int, seed: int) -> Iterator[tuple[str, bool]]:
+    """Give the names in the order in which they have their turns, and whether a turn counts."""
+    chance = Random(seed)
+    order = list(names)
+    for number in range(rounds + 1):
+        chance.shuffle(order)
+        for name in order:
+            yield name, number > 0
 
 
 def ratio(ours: list[float], theirs: list[float]) -> Spread:
@@ -51,3 +71,12 @@ def show_machine() -> None:
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     python = f"{platform.python_implementation()} {platform.python_version()}{gil}"
     print(f"{python}, {platform.system()} {platform.machine()}, {os.cpu_count()} processors{load}")
+
+
+def optional(name: str) -> Any:
+    """Return a module to compare with, or None, having said so, if it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        print(f"not installed, so left out: {name} (pip install -e '.[bench]' brings all of them)")
+        return None

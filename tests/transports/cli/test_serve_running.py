@@ -1,16 +1,20 @@
 import json
+import re
+import shlex
 import signal
 import socket
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tenure.transports.cli.serve import Known
 from tenure.transports.cli.serve_running import banner, describe_entry, json_line
 from tenure.transports.emulator import Emulator, JournalEntry
 
-from .helpers import TIMEOUT, Tenure, kept_back, post, refreshed
+from .helpers import TIMEOUT, Tenure, kept_back, post, refreshed, run_tenure
 
+README = Path(__file__).parents[3] / "README.md"
 PASSWORD = "correct horse"
 CREDENTIALS_PATH = "/api/security-factor/credentials"
 ISSUE_PATH = "/api/permission/issue-by-factors"
@@ -52,8 +56,9 @@ def test_serve_for_a_person() -> None:
     options = ("--account", "ann", "--fault", "lose_answer@2", "--grace", "30", "--clock-offset", "-7200")
     with Tenure("serve", *options, TENURE_SERVE_PASSWORD=PASSWORD) as tenure:
         printed = [tenure.stdout.readline()]
-        while printed[-1].strip():
+        while not printed[-1].startswith("  curl "):
             printed.append(tenure.stdout.readline())
+        assert tenure.stdout.readline() == "\n"
         text = "".join(printed)
         url = next(line.split()[1] for line in printed if line.startswith("  url "))
         assert f"{url}/api/resource" in text
@@ -64,6 +69,35 @@ def test_serve_for_a_person() -> None:
         out, err, code = tenure.finish(signal.SIGINT)
     assert (err, code) == ("", 0)
     assert PASSWORD not in text + out
+
+
+def test_what_serve_says_to_type_next_works(tmp_path: Path) -> None:
+    """README, From a shell: a newcomer who types the printed lines has used the resource."""
+    with Tenure("serve") as tenure:
+        printed = ""
+        while "  curl " not in printed:
+            printed += tenure.stdout.readline()
+        login, curl = (shlex.split(line) for line in printed.splitlines() if line.startswith(("  tenure ", "  curl ")))
+        password = re.findall(r"^  password +(\w+)", printed, re.MULTILINE)[0]
+        places = {"TENURE_CONFIG_DIR": str(tmp_path), "TENURE_STATE_DIR": str(tmp_path)}
+        assert run_tenure(*login[1:], TENURE_PASSWORD=password, **places)[2] == 0
+        assert curl[:3] == ["curl", "-H", "Authorization: Bearer $(tenure token)"]
+        token = run_tenure("token", **places)[0].strip()
+        request = urllib.request.Request(curl[3], headers={"authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as served:
+            assert served.status == 200
+
+
+@pytest.mark.parametrize(
+    "line", [line for line in README.read_text().splitlines() if re.match(" {4}(tenure|curl) ", line)]
+)
+def test_what_the_readme_says_to_type_is_what_serve_says(line: str) -> None:
+    """README, From a shell: the same lines, for a port that it chooses."""
+    with Emulator(port=0) as emulator:
+        lines = banner(emulator, Known({"demo": PASSWORD}, True, "k", True)).splitlines()
+        assert line.strip() in [each.strip().replace(emulator.origin, "http://127.0.0.1:8765") for each in lines] + [
+            "tenure serve --port 8765"
+        ]
 
 
 def test_serve_is_quiet_when_asked_to_be() -> None:

@@ -51,7 +51,7 @@ class EncryptedStore:
     """
 
     def __init__(self, store: Store, keys: "Iterable[str | bytes]") -> None:
-        if not callable(getattr(store, "acquire", None)):
+        if isinstance(store, type) or not callable(getattr(store, "acquire", None)):
             raise UsageError("store must be a store, such as FileStore(directory)")
         if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
             raise UsageError("keys must be a list of keys, even of a single one")
@@ -112,12 +112,15 @@ class EncryptedStore:
             return None, "what is stored is not encrypted, and so not to be trusted: establish the session anew"
         try:
             content = json.loads(self._fernet.decrypt(token))
-        except (InvalidToken, ValueError):  # a token that is not even ASCII; what was encrypted is no JSON
+            owner, state = content["key"], dict(content["state"].items())
+        except InvalidToken:
             remedy = "add the key that it was encrypted with, or establish the session anew"
             return None, f"what is stored cannot be decrypted with any of the keys: {remedy}"
-        if content["key"] != key:
+        except (ValueError, LookupError, TypeError, AttributeError):  # encrypted, or put there, by something else
+            return None, "what is stored was not encrypted by this library: establish the session anew"
+        if owner != key:
             return None, "what is stored belongs to another session: somebody put it here; establish the session anew"
-        return content["state"], None
+        return state, None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {self._store!r}>"

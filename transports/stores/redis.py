@@ -3,6 +3,8 @@
 #
 # - Leases and ages are reckoned by the server's clock, which all who share a session agree on.
 # - What an operation does is the same whether it is sent once or again, since a client may retry without telling us.
+# - A lease that was asked for, but whose answer did not come, is asked for again by its id: it may have been given, and
+#   nobody else would have it until it ends.
 # - Durable means what the server makes of it: see `appendfsync`, and replicas, in its configuration. A lost write is
 #   noticed, since versions are random: no state is taken for another.
 #
@@ -62,6 +64,7 @@ class RedisStore:
         self._client: Any = client
         self._prefix = prefix
         self._keep = _milliseconds(keep or 0)
+        self._unanswered: dict[str, RedisLease] = {}
         self._load, self._acquire, self._renew, self._save, self._release = (
             self._client.register_script(text)
             for text in (_scripts.LOAD, _scripts.ACQUIRE, _scripts.RENEW, _scripts.SAVE, _scripts.RELEASE)
@@ -97,9 +100,15 @@ class RedisStore:
         """See `Store.acquire`."""
         check_key(key)
         check_ttl(ttl)
-        lease = RedisLease(key)
+        lease = self._unanswered.pop(key, None)  # by one at a time: two must not share an id
+        if lease is None or lease.is_inherited:
+            lease = RedisLease(key)
         expected = "" if version is None else version
-        reply = self._run(self._acquire, key, lease.id, _milliseconds(ttl), expected, self._keep)
+        try:
+            reply = self._run(self._acquire, key, lease.id, _milliseconds(ttl), expected, self._keep)
+        except StoreError:
+            self._unanswered[key] = lease
+            raise
         return self._stored(key, reply, lease)
 
     def renew(self, lease: Any, ttl: float) -> None:

@@ -1,6 +1,7 @@
 # A real Redis for the tests: a process of its own on a free port of the loopback interface, that can be stopped, paused
 # and starved. It keeps nothing on disk unless it is told to.
 
+import random
 import shutil
 import signal
 import socket
@@ -12,16 +13,20 @@ from typing import Any
 import pytest
 import redis
 
-__all__ = ["RedisServer", "redis_server"]
+__all__ = ["RedisServer", "free_port", "redis_server"]
 
 PATIENCE = 20.0  # seconds; never reached unless a test fails
 
 
 def free_port() -> int:
-    """Return a port on which nobody listens now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port on which nobody listens now, from below those that the kernel hands out to clients."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:
+            pass  # somebody has it
 
 
 class RedisServer:
@@ -34,13 +39,15 @@ class RedisServer:
     Attributes:
         port: where it listens, also after a restart.
         url: the same, for `RedisStore.from_url`.
+        directory: what it keeps is in there.
+        options: the settings of the next start.
     """
 
     def __init__(self, directory: Path, **options: object) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._directory = directory
-        self._options = {"save": "", "appendonly": "no", **options}
+        self.directory = directory
+        self.options = {"save": "", "appendonly": "no", **options}
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "RedisServer":
@@ -54,7 +61,7 @@ class RedisServer:
         """Start it, and wait until it accepts connections (or not: it may be loading)."""
         program = shutil.which("redis-server")
         assert program is not None, "redis-server is missing: apt-get install redis-server (.ci/run does so)"
-        settings = {"bind": "127.0.0.1", "port": self.port, "dir": self._directory, "daemonize": "no", **self._options}
+        settings = {"bind": "127.0.0.1", "port": self.port, "dir": self.directory, "daemonize": "no", **self.options}
         arguments = [text for name, value in settings.items() for text in (f"--{name.replace('_', '-')}", str(value))]
         self._process = subprocess.Popen([program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         said = self._read_until(b"Ready to accept connections" if wait else b"Server initialized")
@@ -90,7 +97,7 @@ class RedisServer:
     def fail_over_to_empty(self) -> None:
         """Replace it by another instance, which knows nothing of what this one was told."""
         self.stop()
-        for path in self._directory.iterdir():
+        for path in self.directory.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         self.start()
 

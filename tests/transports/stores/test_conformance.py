@@ -10,7 +10,7 @@ from tenure.transports.stores import EncryptedStore, RedisStore, Store
 from tenure.transports.stores.conformance import LapsingLeases, ManyProcesses, StoreConformance
 
 from . import recipes
-from .redis_server import RedisServer
+from .redis_server import RedisServer, free_port
 
 KEYS = [EncryptedStore.generate_key(), EncryptedStore.generate_key()]
 
@@ -64,7 +64,7 @@ class TestEncryptedRedisStore(StoreConformance, LapsingLeases, _ByRecipe):
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A cluster of one node, which has all slots."""
-    with RedisServer(tmp_path_factory.mktemp("cluster"), cluster_enabled="yes") as server:
+    with RedisServer(tmp_path_factory.mktemp("cluster"), cluster_enabled="yes", cluster_port=free_port()) as server:
         with server.client() as client:
             client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
         yield server

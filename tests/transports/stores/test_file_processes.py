@@ -1,0 +1,162 @@
+# FileStore between processes: killed, stopped and forked ones, and what filelock is relied upon for.
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tenure import Stored
+from tenure.transports.stores import FileStore, LeaseLostError
+from tenure.transports.stores.conformance.processes import OtherProcess
+
+from . import recipes
+
+KEY = "4f1c"
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> str:
+    return str(tmp_path / "sessions")
+
+
+@pytest.fixture
+def store(directory: str) -> FileStore:
+    return FileStore(directory)
+
+
+def other_process(directory: str) -> OtherProcess:
+    return OtherProcess(f"{recipes.__name__}:file_store", [directory])
+
+
+def in_child(job: Any) -> int:
+    """Fork, do `job` in the child, and return what it returned. The child ends as a program does, not by os._exit."""
+    child = os.fork()
+    if child == 0:
+        status = 255
+        try:
+            status = job()
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_lease_of_a_killed_process_is_free_at_once(directory: str, store: FileStore) -> None:
+    """The kernel frees its lock; nobody waits for the ttl of an hour."""
+    with other_process(directory) as other:
+        assert other.tell("acquire", KEY, 3600) == "taken"
+        other.kill()
+        stored = store.acquire(KEY, 60)
+    assert stored.lease is not None
+    assert stored.interrupted
+
+
+def test_stopped_process_keeps_its_lease(directory: str, store: FileStore) -> None:
+    """A kernel's lock does not lapse: others wait, however long ago the ttl has ended; the save is sound."""
+    with other_process(directory) as other:
+        assert other.tell("acquire", KEY, 0.01) == "taken"
+        other.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, other.process.pid, os.WSTOPPED | os.WNOWAIT)
+        assert store.acquire(KEY, 60).lease is None
+        other.ask("save", KEY, "from the stopped one")
+        other.process.send_signal(signal.SIGCONT)
+        assert other.answer() == "saved"
+    stored = store.acquire(KEY, 60)
+    assert (stored.state, stored.interrupted) == ({"text": "from the stopped one"}, False)
+
+
+def test_deleted_session_is_not_saved_by_a_stopped_process(directory: str, store: FileStore) -> None:
+    """A logout meanwhile is final."""
+    with other_process(directory) as other:
+        assert other.tell("acquire", KEY, 60) == "taken"
+        store.delete(KEY)
+        assert other.tell("save", KEY, "too late") == "lost"
+    assert store.load(KEY).version == 0
+
+
+def test_child_has_none_of_its_parents_leases(store: FileStore) -> None:
+    """`Store`: after fork() a lease is the parent's alone, and the child's attempts change nothing."""
+    lease = store.acquire(KEY, 60).lease
+
+    def job() -> int:
+        refused = 0
+        for use in (lambda: store.save(lease, {"from": "child"}), lambda: store.renew(lease, 60)):
+            try:
+                use()
+            except LeaseLostError:
+                refused += 1
+        store.release(lease)
+        return refused
+
+    assert in_child(job) == 2
+    assert store.load(KEY).state is None
+    store.save(lease, {"from": "parent"})
+
+
+def test_end_of_a_child_does_not_free_its_parents_lease(directory: str, store: FileStore) -> None:
+    """The child closes its copy of the descriptor without unlocking: a lock belongs to both copies."""
+    held: list[Stored] = [store.acquire(KEY, 60)]
+
+    def job() -> int:
+        held.clear()  # the lock object is destroyed, as at the end of a program
+        return 0
+
+    assert in_child(job) == 0
+    with other_process(directory) as other:
+        assert other.tell("acquire", KEY, 60) == "refused"
+    store.save(held[0].lease, {"from": "parent"}, release=True)
+
+
+FORKS = """
+import os, sys
+from tenure.transports.stores import FileStore
+held = FileStore(sys.argv[1]).acquire("4f1c", 60)
+if os.fork():
+    print("taken" if held.lease else "refused", flush=True)
+sys.stdin.read()  # the child, too
+"""
+
+
+def test_child_does_not_keep_its_parents_lease(directory: str, store: FileStore) -> None:
+    """When the parent is dead, the lease is free, though the child lives on."""
+    command = [sys.executable, "-c", FORKS, directory]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "taken\n"
+        assert store.acquire(KEY, 60).lease is None
+        parent.kill()
+        os.waitid(os.P_PID, parent.pid, os.WEXITED | os.WNOWAIT)
+        stored = store.acquire(KEY, 60)
+    assert stored.lease is not None
+    assert stored.interrupted
+
+
+def test_child_may_take_a_lease_of_its_own(store: FileStore) -> None:
+    """The store itself is as good in the child as in the parent."""
+
+    def job() -> int:
+        stored = store.acquire(KEY, 60)
+        store.save(stored.lease, {"from": "child"}, release=True)
+        return 0
+
+    assert in_child(job) == 0
+    assert store.load(KEY).state == {"from": "child"}
+
+
+def test_abandoned_lease_is_free_and_interrupts(store: FileStore) -> None:
+    """A lease that nobody holds in his hand any more is as good as that of a dead process."""
+    store.acquire(KEY, 60)
+    stored = store.acquire(KEY, 60)
+    assert stored.lease is not None
+    assert stored.interrupted
+
+
+def test_two_stores_of_one_process_exclude_each_other(directory: str) -> None:
+    """Options of filelock: no singleton, which would let the second one in as well."""
+    first, second = FileStore(directory), FileStore(directory)
+    lease = first.acquire(KEY, 60).lease
+    assert second.acquire(KEY, 60).lease is None
+    second.save(lease, {"a": 1}, release=True)  # a lease is good in any store on the same directory
+    assert second.acquire(KEY, 60).lease is not None

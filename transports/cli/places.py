@@ -60,6 +60,7 @@ def open_store(place: str | None) -> "Store":
 
 
 def _open_directory(place: str) -> "Store":
+    require(["filelock"], "file")
     from ..stores import FileStore
 
     return FileStore(place)

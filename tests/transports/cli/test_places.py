@@ -86,7 +86,8 @@ def test_stores_by_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize(
-    ("place", "need", "extra"), [("redis://host", "redis", "redis"), ("d", "cryptography", "encryption")]
+    ("place", "need", "extra"),
+    [("redis://host", "redis", "redis"), ("d", "filelock", "file"), ("d", "cryptography", "encryption")],
 )
 def test_a_store_whose_library_is_missing_names_the_extra(
     place: str, need: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

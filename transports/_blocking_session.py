@@ -10,8 +10,6 @@ from ._session import SessionBase
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from .auth.requests import BearerAuth
-
 __all__ = ["BlockingSessionBase"]
 
 Answer = TypeVar("Answer")
@@ -64,12 +62,6 @@ class BlockingSessionBase(SessionBase):
     def refresh(self) -> None:
         """Refresh now, or join the refresh that is under way. Raises what `get_permission_token` raises."""
         self._wait(self._ask(self._protocol.refresh))
-
-    def auth(self, *origins: str) -> "BearerAuth":
-        """Return an auth object for `requests` that serves these origins; by default the service's own."""
-        from .auth.requests import BearerAuth
-
-        return BearerAuth(self, origins or (self._held.url,))
 
     def __enter__(self) -> "Self":
         return self

@@ -9,11 +9,14 @@ from collections.abc import Callable
 from ssl import SSLContext
 from time import monotonic
 from time import time as wall
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import AttemptError, Call, Request, Response, SendRequest, Sleep, UsageError
 from ._blocking_session import BlockingSessionBase
 from ._session import LONGEST_NAP, STORE_PATIENCE, SessionBase, failure_of, read_clocks
+
+if TYPE_CHECKING:
+    from .auth.requests import BearerAuth
 
 __all__ = ["AuthorizationSession"]
 
@@ -58,6 +61,12 @@ class AuthorizationSession(BlockingSessionBase):
         token = self._protocol.newest_token()  # rather than the call's own: somebody may have got a newer one by now
         assert token is not None
         return token
+
+    def auth(self, *origins: str) -> "BearerAuth":
+        """Return an auth object for `requests` that serves these origins; by default the service's own."""
+        from .auth.requests import BearerAuth
+
+        return BearerAuth(self, origins or (self._held.url,))
 
     def keep_alive(self) -> threading.Thread:
         """Refresh while idle, on a daemon thread, until `close`. Called again, it returns the same thread."""

@@ -26,8 +26,8 @@ PATIENT = {"deadline": 50, "attempt_timeout": 20, "backoff_base": 0.01, "backoff
 class Service:
     """An emulator and its clock."""
 
-    def __init__(self, emulator: Emulator) -> None:
-        self.emulator = emulator
+    def __init__(self, **settings: Any) -> None:
+        self.emulator = Emulator(permission_lifetime=900, clock=self.clock, **settings)
         self.passed = 0.0
 
     def clock(self) -> float:
@@ -87,9 +87,8 @@ def grace() -> float:
 @pytest.fixture
 def service(grace: float) -> Iterator[Service]:
     """The authorization service."""
-    emulator = Emulator(permission_lifetime=900, grace=grace, clock=lambda: service.clock())
-    service = Service(emulator)
-    with emulator:
+    service = Service(grace=grace)
+    with service.emulator:
         yield service
 
 

@@ -55,22 +55,23 @@ class Points:
     """The points of an exchange, counted from 0; at one of them the process gets a signal.
 
     Attributes:
-        signal_at: the number of the point, or -1.
+        signal_at: the number of the point or its name, or -1.
         signal: the signal.
         passed: the names of the points that were passed.
     """
 
     def __init__(self) -> None:
-        self.signal_at = -1
+        self.signal_at: int | str = -1
         self.signal = signal.SIGKILL
         self.passed: list[str] = []
 
-    def arm(self, signal_at: int, number: int) -> None:
+    def arm(self, signal_at: "int | str", number: int) -> None:
         self.signal_at, self.signal, self.passed = signal_at, signal.Signals(number), []
 
     def pass_by(self, name: str) -> None:
         self.passed.append(name)
-        if len(self.passed) - 1 == self.signal_at:
+        if self.signal_at in (len(self.passed) - 1, name):
+            self.signal_at = -1
             if self.signal == signal.SIGSTOP:
                 print(json.dumps({"stops at": name}), flush=True)
             os.kill(os.getpid(), self.signal)
@@ -129,15 +130,15 @@ def watch_files(points: Points) -> None:
         setattr(os, name, watched(name))
 
 
-def watch_network(points: Points) -> None:
-    """Make a point of each look-up of a name, each connection that stands, and the first bytes of each answer."""
+def watch_network(points: Points, hosts: dict[str, str]) -> None:
+    """Make a point of each look-up of a name, each connection that stands, and each piece of an answer."""
     look_up = socket.getaddrinfo
     connect = socket.socket.connect
     receive = socket.socket.recv_into
 
-    def watched_look_up(*arguments: Any, **options: Any) -> Any:
+    def watched_look_up(host: Any, *arguments: Any, **options: Any) -> Any:
         points.pass_by("before connecting")
-        return look_up(*arguments, **options)
+        return look_up(hosts.get(host, host), *arguments, **options)
 
     class WatchedSocket(socket.socket):
         def connect(self, address: Any) -> None:
@@ -157,7 +158,7 @@ def make_store(told: dict[str, Any]) -> Any:
     if told["kind"] == "file":
         store: Any = stores.FileStore(told["directory"])
     else:
-        store = stores.RedisStore.from_url(told["url"])
+        store = stores.RedisStore.from_url(told["url"], timeout=told.get("timeout", 2))
     return stores.EncryptedStore(store, told["keys"]) if "keys" in told else store
 
 
@@ -172,9 +173,14 @@ class Worker:
         shared.LEASE_MARGIN = told.get("lease_margin", shared.LEASE_MARGIN)
         store = WatchedStore(make_store(told["store"]), self.points)
         watch_files(self.points)
-        watch_network(self.points)
+        watch_network(self.points, told.get("hosts", {}))
         self.held = driver.make(
-            told["url"], told["token_id"], ["read"], policy=Policy(**told.get("policy", {})), store=store
+            told["url"],
+            told["token_id"],
+            ["read"],
+            policy=Policy(**told.get("policy", {})),
+            store=store,
+            allow_http=True,
         )
 
     def get(self) -> dict[str, Any]:
@@ -197,7 +203,7 @@ class Worker:
         self.clocks.wall_offset += wall
         return {}
 
-    def arm(self, signal_at: int, number: int = signal.SIGKILL) -> dict[str, Any]:
+    def arm(self, signal_at: "int | str", number: int = signal.SIGKILL) -> dict[str, Any]:
         self.points.arm(signal_at, number)
         return {}
 

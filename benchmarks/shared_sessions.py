@@ -1,8 +1,8 @@
 # What do 10 000 sessions in one Redis cost, shared by 8 processes? No peer: the question is how many commands and bytes
 # a refresh takes, how many refreshes a second there are, and how both grow. Needs redis-server on the path.
 #
-# Every process holds every session. At each expiry one process (its turn) refreshes a session, and the seven others take
-# over the new pair. The authorization service is a function in each process that gives out tokens of the usual length,
+# Every process holds every session. At each expiry one process (its turn) refreshes a session, and the others take over
+# the new pair. The authorization service is a function in each process that gives out tokens of the usual length,
 # so that what is measured is the store and the core, not a server.
 
 import json

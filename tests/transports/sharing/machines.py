@@ -44,7 +44,9 @@ class Machine:
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        ip("netns", "del", self.name)  # and the cables with it
+        for place in (REDIS, SERVICE):
+            ip("link", "del", self._cable(place))  # now, and not whenever the kernel clears a namespace away
+        ip("netns", "del", self.name)
 
     def _cable(self, place: str) -> str:
         return f"t{os.getpid() % 100_000}{place[0]}{self._number}"  # a name has 15 characters at most

@@ -149,8 +149,10 @@ class Session:
         state, kept, ambiguous, invalidated = held if is_held else (ACTIVE, pair, False, False)
         return write_snapshot(self.url, self.token_id, self.permissions, state, kept, ambiguous, invalidated, now)
 
-    def adopt(self, state: "dict[str, object]", now: Instant, age: "float | None" = None) -> "tuple[str, bool] | None":
-        """Take over what a stored state, saved `age` seconds ago, knows and we do not.
+    def adopt(
+        self, state: "dict[str, object]", now: Instant, age: "float | None" = None, asked_at: "Instant | None" = None
+    ) -> "tuple[str, bool] | None":
+        """Take over what a stored state knows and we do not; see `read_snapshot` for its age.
 
         Returns:
             State and doubt, as they are stored, of the pair that is held now; None if that is not the stored one.
@@ -158,7 +160,7 @@ class Session:
         Raises:
             SnapshotError: the state is damaged, or not this session's.
         """
-        saved = read_snapshot(state, now, age)
+        saved = read_snapshot(state, now, age, asked_at)
         if saved.url != self.url or saved.token_id != self.token_id:
             raise errors.SnapshotError("the store holds another session's state under this session's key")
         pair, held = saved.pair, self.pair
@@ -206,8 +208,8 @@ class Session:
 
 
 def _comes_after(held: TokenPair, pair: TokenPair, age: "float | None") -> bool:
-    """Does `pair`, stored `age` seconds ago, come after `held`? Its generation says so, or else its arrival."""
-    came_later = age is not None and pair.arrived.wall > held.arrived.wall + CLOCK_DOUBT
+    """Does `pair`, stored `age` seconds ago, come after `held`? Its generation says so, or else that it began later."""
+    came_later = age is not None and pair.since.wall > held.since.wall + CLOCK_DOUBT
     return pair.generation >= held.generation or came_later
 
 

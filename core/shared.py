@@ -45,8 +45,9 @@ class SharedExchange(Exchange):
         if self.call.kind == VERIFY:
             yield from super()._tell(now)
         elif self.call.kind == LOAD:
+            asked_at = now
             reply, now = yield store_steps.LoadState(self.key)
-            self.call.settle(self._look(reply, now))
+            self.call.settle(self._look(reply, asked_at, now))
         else:
             yield from self._share(now.monotonic + self.policy.deadline, now)
 
@@ -60,7 +61,7 @@ class SharedExchange(Exchange):
                 now = yield from self._use_lease(give_up_at, now)
             except LeaseLostError:
                 self.lease, now = None, self.session.latest
-                if now.monotonic >= give_up_at:
+                if now.monotonic >= give_up_at + (0 if self.session.unsaved is None else self.ttl):  # worth more looks
                     self._fail("another process has taken the lease", now)
                 else:
                     _, now = yield Sleep(FIRST_POLL)
@@ -72,23 +73,21 @@ class SharedExchange(Exchange):
         if self.call.settled or (self.session.unsaved is None and self._needs_no_request(now)):
             return now
         pair = self.session.unsaved if self.call.kind == REFRESH else self.granted
-        if pair is None or self.is_blind:
-            yield from self._obtain(give_up_at, now)
-            return self.session.latest
-        now = yield from self._save(pair, now)
-        if not self.call.settled:
-            self._needs_no_request(now)  # else it takes another lease, and another pair
-        return now
+        if pair is not None and not self.is_blind:
+            now = yield from self._save(pair, now)
+            if self._needs_no_request(now) or self.lease is None:
+                return now  # if it has not settled, it takes another lease, and another pair
+        yield from self._obtain(give_up_at, now)
+        return self.session.latest
 
     def _fail(self, reason: str, now: "Instant") -> None:
         self.session.failures += 1
-        verdict = Verdict(NOT_SENT, reason)
-        self._give_up(verdict, self._delay(verdict), now)
+        self._give_up(verdict := Verdict(NOT_SENT, reason), self._delay(verdict), now)
 
     def _needs_no_request(self, now: "Instant") -> bool:
-        if self.call.kind == REFRESH:
-            return super()._needs_no_request(now)
         session, granted = self.session, self.granted
+        if self.call.settled or self.call.kind == REFRESH:
+            return self.call.settled or super()._needs_no_request(now)
         if granted is not None and session.state == ACTIVE and session.generation >= granted.generation:
             self.call.settle()  # it is stored after all, or one that was established later
         return self.call.settled
@@ -98,8 +97,9 @@ class SharedExchange(Exchange):
         session = self.session
         is_stuck = session.state != ACTIVE or session.not_before > now.monotonic
         if session.version is None or (is_stuck and session.unsaved is None):
+            asked_at = now
             reply, now = yield store_steps.LoadState(self.key)
-            if self._look(reply, now) is None and session.unsaved is None and self._needs_no_request(now):
+            if self._look(reply, asked_at, now) is None and session.unsaved is None and self._needs_no_request(now):
                 return now
         return (yield from self._cool_off(give_up_at, now))
 
@@ -110,7 +110,7 @@ class SharedExchange(Exchange):
             asked_at = now  # the store counts from later on
             version = None if call.kind == ESTABLISH else session.version
             reply, now = yield store_steps.AcquireLease(self.key, self.ttl, version)
-            problem = self._look(reply, now)
+            problem = self._look(reply, asked_at, now)
             if isinstance(reply, SendFailure):
                 wait = self._put_up_with(f"the store failed: {reply.reason}", give_up_at, now)
             elif reply.lease is None:
@@ -161,9 +161,9 @@ class SharedExchange(Exchange):
             call.settle()
         elif now.monotonic + wait >= give_up_at:
             self._fail("another process has the lease and does not come to an end", now)
-        return 0.0 if is_outdated else wait  # it was not taken if we knew another version, and now we know this one
+        return 0.0 if is_outdated and poll == FIRST_POLL else wait  # now we know the version, and may be given it
 
-    def _look(self, reply: "Stored | SendFailure", now: "Instant") -> "TenureError | None":
+    def _look(self, reply: "Stored | SendFailure", asked_at: "Instant", now: "Instant") -> "TenureError | None":
         """Adopt what the store holds, if it is newer; return what is wrong if it gave nothing usable."""
         session, self.found = self.session, None
         if isinstance(reply, SendFailure):
@@ -173,7 +173,7 @@ class SharedExchange(Exchange):
             return errors.SnapshotError(reply.problem)
         try:
             if reply.state is not None:
-                self.found = session.adopt(reply.state, now, reply.age)
+                self.found = session.adopt(reply.state, now, reply.age, asked_at)
         except errors.SnapshotError as damaged:
             return damaged
         if is_first and self.call.by_hand:  # it was asked for before we knew of any

@@ -56,8 +56,10 @@ def write_snapshot(
     }
 
 
-def read_snapshot(snapshot: object, now: Instant, age: "float | None" = None) -> "Saved":
-    """Return what `write_snapshot` was given, `age` seconds ago if that is known.
+def read_snapshot(
+    snapshot: object, now: Instant, age: "float | None" = None, asked_at: "Instant | None" = None
+) -> "Saved":
+    """Return what `write_snapshot` was given; it was `age` seconds old, if that is known, between `asked_at` and now.
 
     Raises:
         SnapshotError: it is not a snapshot of ours, is from a newer version, or is damaged.
@@ -72,7 +74,7 @@ def read_snapshot(snapshot: object, now: Instant, age: "float | None" = None) ->
             f"the snapshot is of version {version} and this library reads up to version {VERSION}: upgrade tenure"
         )
     try:
-        return Saved(snapshot, now, age)
+        return Saved(snapshot, now, age, asked_at)
     except UsageError as problem:
         raise SnapshotError(f"the snapshot is damaged: {problem.message}") from None
 
@@ -82,7 +84,9 @@ class Saved:
 
     __slots__ = ("url", "token_id", "permissions", "state", "ambiguous", "invalidated", "pair")
 
-    def __init__(self, snapshot: "dict[str, object]", now: Instant, age: "float | None") -> None:
+    def __init__(
+        self, snapshot: "dict[str, object]", now: Instant, age: "float | None", asked_at: "Instant | None" = None
+    ) -> None:
         self.url = check_text("url", snapshot.get("url"))
         self.token_id = check_text("token_id", snapshot.get("token_id"))
         self.permissions = check_list("permissions", snapshot.get("permissions"))
@@ -90,14 +94,14 @@ class Saved:
         self.ambiguous = _truth(snapshot, "ambiguous")
         self.invalidated = _truth(snapshot, "invalidated")
         pair = snapshot.get("pair")
-        self.pair: TokenPair | None = None if pair is None else _revive(pair, now, age)
+        self.pair: TokenPair | None = None if pair is None else _revive(pair, now, age, asked_at or now)
         if self.state not in ("unestablished", "active", "expired"):
             raise UsageError("state is none of unestablished, active, expired")
         if self.pair is None if self.state == "active" else self.pair and self.state == "unestablished":
             raise UsageError("state and pair do not fit together")
 
 
-def _revive(pair: object, now: Instant, age: "float | None") -> TokenPair:
+def _revive(pair: object, now: Instant, age: "float | None", asked_at: Instant) -> TokenPair:
     """Rebuild a pair."""
     if not isinstance(pair, dict):
         raise UsageError("pair must be an object")
@@ -112,7 +116,8 @@ def _revive(pair: object, now: Instant, age: "float | None") -> TokenPair:
     if age is None:
         begin, came = _by_the_wall(since, arrived, dead_after, now)
     else:
-        begin, came = _ago(since_age + age, now), _ago(arrived_age + age, now)
+        # The answer may have waited for this process to run. The older for the permission token, as in write_snapshot.
+        begin, came = _ago(since_age + age, asked_at), _ago(arrived_age + age, now)
     return TokenPair(
         grant,
         begin,

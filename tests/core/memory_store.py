@@ -41,6 +41,7 @@ class MemoryStore:
             done, and the caller gets an error all the same), "lost" (nothing is done, the lease is said to be gone), or
             "" (it is done).
         is_down: everything fails.
+        is_forgetful: a lease that was lost by a fault is free.
         has_clock: whether it tells the age of a state.
         asked: the name of every operation, oldest first.
     """
@@ -50,6 +51,7 @@ class MemoryStore:
         self.takes = 0.0
         self.faults: dict[str, list[str]] = {}
         self.is_down = False
+        self.is_forgetful = False
         self.has_clock = True
         self.asked: list[str] = []
         self.entries: dict[str, Entry] = {}
@@ -149,6 +151,8 @@ class MemoryStore:
         queue = self.faults.get(operation)
         fault = queue.pop(0) if queue else ""
         if fault == "lost":
+            for entry in self.entries.values():
+                entry.holder = 0 if self.is_forgetful else entry.holder
             raise LeaseLostError("the lease is gone")
         if fault == "fails" or self.is_down:
             raise StoreError("no route")

@@ -1,7 +1,7 @@
 # session.py, adopt(): what a process takes over from a stored state, how old it is, and what it does not take.
 
 import pytest
-from tenure import ACTIVE, EXPIRED, Instant, RefreshError, SessionExpiredError, SnapshotError, StateAdopted
+from tenure import ACTIVE, EXPIRED, Instant, LoadState, RefreshError, SessionExpiredError, SnapshotError, StateAdopted
 from tenure.snapshot import read_snapshot
 
 from .fleet import Fleet, Process
@@ -141,6 +141,23 @@ def test_session_established_anew_by_a_process_that_knew_nothing_is_adopted() ->
     assert old.protocol.newest_token() == new.protocol.newest_token()
 
 
+def test_unsaved_pair_gives_way_to_a_session_that_was_established_anew() -> None:
+    """It is void, whatever its generation."""
+    fleet = Fleet()
+    old = fleet.established()
+    old.refresh()
+    fleet.store.faults["save"] = ["fails"] * 4
+    assert old.refresh().error is not None
+    fleet.pass_time(60)
+    fleet.store.delete(TOKEN_ID)
+    new = fleet.established()
+    old.forget()
+    assert old.refresh().error is None
+    assert old.sent == []
+    assert old.protocol.held.unsaved is None
+    assert old.protocol.newest_token() == new.protocol.newest_token()
+
+
 @pytest.mark.parametrize("has_clock", [True, False])
 def test_session_established_anew_at_once_is_adopted_after_one_refusal(has_clock: bool) -> None:
     """Too soon, or by a store without a clock, to be told from an old replica: what is stored is not overwritten."""
@@ -188,6 +205,37 @@ def test_wall_clocks_that_disagree_do_no_harm_where_the_store_has_a_clock(ahead:
     assert other.protocol.request_token(other.now()).settled
     fleet.pass_time(DEAD_AT - STALE_AT)
     assert not other.protocol.request_token(other.now()).settled
+
+
+def test_process_that_was_paused_behind_the_answer_does_not_take_a_token_for_younger() -> None:
+    """Invariant 3: the age is that of the moment of asking, or later."""
+    fleet = Fleet()
+    fleet.established()
+    other = fleet.start(looks=False)
+    other.protocol.load()
+    step = other.run_to(LoadState)
+    assert isinstance(step, LoadState)
+    stored = step.ask(fleet.store)
+    fleet.pass_time(400)
+    other.protocol.receive_state(stored, other.now())
+    assert other.protocol.seconds_until_due(other.now()) == pytest.approx(400)
+
+
+def test_process_that_was_paused_does_not_take_an_old_replica_for_a_new_session() -> None:
+    """Invariant 2: its refresh token is spent."""
+    fleet = Fleet()
+    process = fleet.established()
+    older = process.stored()
+    fleet.pass_time(60)
+    process.refresh()
+    fleet.store.put(TOKEN_ID, older, age=60)
+    process.protocol.load()
+    step = process.run_to(LoadState)
+    assert isinstance(step, LoadState)
+    stored = step.ask(fleet.store)
+    fleet.pass_time(400)
+    process.protocol.receive_state(stored, process.now())
+    assert process.protocol.generation == 2
 
 
 def test_age_before_the_save_counts() -> None:

@@ -154,6 +154,18 @@ def test_blind_use_of_a_pair_that_cannot_be_saved() -> None:
     assert process.did == ["AcquireLease", "SendRequest", "SaveState"]
 
 
+def test_blind_use_of_a_pair_that_can_never_be_saved_and_whose_token_is_dead() -> None:
+    """The store grants leases and takes no state: the pair is used for the next refresh, under the same lease."""
+    process = unsaved()
+    process.protocol.held.policy = risky()
+    process.pass_time(DEAD_AT)
+    process.store.faults["save"] = ["fails"] * 99
+    assert process.get_token().error is None
+    assert process.did == ["AcquireLease", *["SaveState"] * 3, "SendRequest", *["SaveState"] * 4]
+    assert process.protocol.generation == 3
+    assert process.service.statistics.reuse_detected == 0
+
+
 def test_blind_process_uses_the_pair_that_it_could_not_save() -> None:
     """The store granted leases, but took no state, and is gone now: the kept pair comes first, and may do."""
     process = unsaved()

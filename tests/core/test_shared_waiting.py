@@ -11,6 +11,7 @@ from tenure import (
     SendRequest,
     SessionExpiredError,
     Sleep,
+    Stored,
 )
 
 from .fleet import Fleet, Process
@@ -209,6 +210,38 @@ def test_lease_that_is_lost_at_every_save_is_an_error_in_time() -> None:
     assert process.refresh().error is None
     assert len(process.sent) == 1
     assert process.stored_generation() == process.protocol.generation == 2
+
+
+@pytest.mark.parametrize("kind", ["refresh", "establish"])
+def test_store_that_always_gives_the_lease_and_never_knows_it_is_an_error_in_time(kind: str) -> None:
+    """Invariant 7: nobody else is there, and no save succeeds."""
+    process = Fleet().established()
+    began = process.store.seconds
+    process.store.faults["save"] = ["lost"] * 10_000
+    process.store.is_forgetful = True
+    call = process.protocol.refresh() if kind == "refresh" else process.ask_to_establish(process.now())
+    process.run(call)
+    assert call.error is not None
+    assert process.store.seconds - began < 60
+    assert len(process.sent) == 1
+    process.store.faults.clear()
+    assert process.refresh().error is None
+    assert len(process.sent) == 1
+
+
+def test_store_that_never_holds_what_it_said_is_an_error_in_time() -> None:
+    """Each look finds another version, and never gives the lease: it is asked ever more slowly."""
+    process = Fleet().established()
+    began, acquire = process.store.seconds, process.store.acquire
+
+    def change_and_refuse(key: str, ttl: float, version: "int | None" = None) -> Stored:
+        process.store.entry(key).version += 1
+        return acquire(key, ttl, version)
+
+    process.store.acquire = change_and_refuse  # type: ignore[method-assign]
+    assert isinstance(process.refresh().error, RefreshError)
+    assert process.store.seconds - began < 30
+    assert len(process.did) < 100
 
 
 def test_slow_store_that_renews_nothing_is_an_error_in_time() -> None:

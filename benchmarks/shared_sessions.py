@@ -39,11 +39,10 @@ LIFETIME = 900
 URL = "https://service.example/authorization/v1"
 
 
-def answer(request: Request) -> Response:
+def answer(request: Request, now: int) -> Response:
     """Stand in for the service: the next pair is a function of the token presented, as long as a real one."""
     request_id = dict(request.headers)["request-id"]
     seed = sha256(request.body).hexdigest()
-    now = int(time.time())
     names = (("permissionToken", LIFETIME), ("permissionRefreshToken", 30 * 86400))
     data = {
         name: {name: (sha256((name + seed).encode()).hexdigest() * 10)[:TOKEN_LENGTH], "expiresAt": now + lifetime}
@@ -69,7 +68,7 @@ class Member:
     def run(self, protocol: AuthorizationProtocol, call: Call) -> None:
         while (step := protocol.next_step(self.now())) is not None:
             if isinstance(step, SendRequest):
-                protocol.receive_response(answer(step.request), self.now())
+                protocol.receive_response(answer(step.request, self.now().wall), self.now())
             elif isinstance(step, Sleep):
                 time.sleep(step.seconds)
             elif "state" in step.reports:

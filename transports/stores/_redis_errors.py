@@ -50,6 +50,7 @@ _BY_CODE = (
     ("MISCONF", "Redis takes no writes since it cannot save to its disk: see its log, and make room there"),
     ("NOREPLICAS", "Redis takes no writes since too few replicas follow it: see min-replicas-to-write"),
     ("CLUSTERDOWN", _DOWN),
+    ("MOVED", _CLUSTER),  # to a plain client of redis-py 5
     ("BUSY", "Redis is busy with a script that does not end: SCRIPT KILL ends it"),
     ("NOAUTH", _REFUSED),
     ("NOPERM", _REFUSED),

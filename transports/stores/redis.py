@@ -185,5 +185,5 @@ def _check_client(client: Any) -> None:
     options = of_cluster() if of_cluster is not None else client.connection_pool.connection_kwargs
     if not options.get("socket_timeout"):
         raise UsageError("the client may wait for ever: give it a time-out, as in redis.Redis(…, socket_timeout=2)")
-    if getattr(options.get("retry"), "get_retries", int)() < 0:
+    if getattr(options.get("retry"), "_retries", 0) < 0:  # redis-py 5 has no public name for it
         raise UsageError("the client may retry for ever: give it a Retry with a limit, or none")

@@ -8,6 +8,7 @@ import pytest
 import redis
 from tenure.transports.stores import EncryptedStore, RedisStore, Store
 from tenure.transports.stores.conformance import LapsingLeases, ManyProcesses, StoreConformance
+from tenure.transports.stores.conformance.bench import until
 
 from . import recipes
 from .redis_server import RedisServer, free_port
@@ -67,6 +68,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     with RedisServer(tmp_path_factory.mktemp("cluster"), cluster_enabled="yes", cluster_port=free_port()) as server:
         with server.client() as client:
             client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+            until(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
         yield server
 
 

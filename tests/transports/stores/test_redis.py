@@ -15,6 +15,7 @@ from tenure.transports.stores import LeaseLostError, RedisStore, StoreError
 from tenure.transports.stores.conformance.bench import acquire, until
 from tenure.transports.stores.conformance.processes import OtherProcess
 
+from ..forking import in_child
 from . import recipes
 from .redis_server import RedisServer
 
@@ -275,8 +276,8 @@ def test_process_paused_beyond_its_lease_overwrites_nothing(redis_server: RedisS
 def test_child_has_none_of_its_parents_leases(store: RedisStore) -> None:
     """`Store`: after fork() a lease is the parent's alone, though the server could not tell the two apart."""
     lease = store.acquire(KEY, 60).lease
-    child = os.fork()
-    if child == 0:
+
+    def job() -> int:
         refused = 0
         for use in (lambda: store.save(lease, {"from": "child"}), lambda: store.renew(lease, 60)):
             try:
@@ -284,7 +285,8 @@ def test_child_has_none_of_its_parents_leases(store: RedisStore) -> None:
             except LeaseLostError:
                 refused += 1
         store.release(lease)
-        os._exit(refused)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+        return refused
+
+    assert in_child(job) == 2
     assert store.load(KEY).state is None
     store.save(lease, {"from": "parent"})

@@ -4,6 +4,13 @@ import pytest
 from tenure import ESTABLISH, REFRESH, VERIFY, Call, RefreshError, Request
 
 
+def test_new_call_knows_nothing_yet() -> None:
+    """Somebody waits for it, before the first pair, and nothing has come of it."""
+    call = Call(REFRESH)
+    assert (call.kind, call.settled, call.error, call.asked_at) == (REFRESH, False, None, None)
+    assert (call.urgent, call.by_hand, call.generation) == (True, False, 0)
+
+
 def test_call_settles_once() -> None:
     """Invariant 7: a second outcome is a bug of ours, and the first one stays."""
     call = Call(REFRESH)

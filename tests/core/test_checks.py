@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tenure import UsageError
-from tenure.checks import check_list, check_text, check_url, is_header_safe
+from tenure.checks import check_list, check_text, check_token_id, check_url, is_header_safe
 
 
 @pytest.mark.parametrize(
@@ -13,12 +13,16 @@ from tenure.checks import check_list, check_text, check_url, is_header_safe
         ("https://host/authorization/v1", "https://host/authorization/v1"),
         ("https://host/authorization/v1/", "https://host/authorization/v1"),
         ("https://host//", "https://host"),
+        ("https://host/X/", "https://host/X"),
+        ("https://host/a://b", "https://host/a://b"),
         ("https://host", "https://host"),
         ("HTTPS://Host.Example:8443/a", "https://Host.Example:8443/a"),
         ("https://h_o-s.t:1/", "https://h_o-s.t:1"),
         ("https://host:65535", "https://host:65535"),
+        ("https://host:00080", "https://host:00080"),
         ("https://[::1]:8080/x", "https://[::1]:8080/x"),
         ("https://[fe80::a.1]/x", "https://[fe80::a.1]/x"),
+        ("https://[FE80::A]/x", "https://[FE80::A]/x"),
         ("https://host/a%20b:@c", "https://host/a%20b:@c"),
         ("http://localhost/x", "http://localhost/x"),
         ("http://LOCALHOST:80", "http://LOCALHOST:80"),
@@ -52,11 +56,14 @@ def test_fit_urls(url: str, plain: str) -> None:
         ("https://[::1", "no valid host"),
         ("https://[]", "no valid host"),
         ("https://[::g]", "no valid host"),
+        ("https://[::X]", "no valid host"),
         ("https://[::1]x", "no valid port"),
         ("https://[::1]80", "no valid port"),
+        ("https://[::1]]", "no valid port"),
         ("https://host:", "no valid port"),
         ("https://host:0", "no valid port"),
         ("https://host:65536", "no valid port"),
+        ("https://host:000080", "no valid port"),
         ("https://host:-1", "no valid port"),
         ("https://host:8a", "no valid port"),
         ("https://host:80:80", "no valid port"),
@@ -86,6 +93,12 @@ def test_unfit_urls(url: object, why: str) -> None:
     with pytest.raises(UsageError, match=why) as caught:
         check_url(url)
     assert "hunter2" not in str(caught.value)
+
+
+def test_url_that_needs_no_change_is_the_same_object() -> None:
+    """Thousands of sessions are made of one url (DESIGN.md, Numbers): they share it."""
+    url = "https://host/authorization/v1"
+    assert check_url(url) is url
 
 
 @pytest.mark.parametrize("url", ["https://host:" + "1" * 5000, "http://127.0.0." + "1" * 5000])
@@ -119,6 +132,15 @@ def test_unfit_text(value: object, why: str) -> None:
     """A text is a non-empty string, and the name of the argument is in the complaint."""
     with pytest.raises(UsageError, match=f"^token_id must .*{why}"):
         check_text("token_id", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"), [(5, "a string, not int"), ("", "not be empty"), ("a b", "visible ASCII"), ("ü", "visible ASCII")]
+)
+def test_unfit_token_ids(value: object, why: str) -> None:
+    """It stands in lines of logs: nothing in it may break a line or pass for another word."""
+    with pytest.raises(UsageError, match=f"^token_id must .*{why}"):
+        check_token_id(value)
 
 
 @pytest.mark.parametrize("value", [["a", "b"], ("a", "b")])

@@ -1,10 +1,11 @@
 # events.py: what happened, for people and logs.
 
+from collections.abc import Callable
+
 import pytest
 from tenure import (
     AttemptFailed,
     Event,
-    Instant,
     SessionEstablished,
     SessionExpired,
     StateAdopted,
@@ -14,27 +15,27 @@ from tenure import (
 
 from .partner import at
 
-LINES = {
-    SessionEstablished("T", at(0)): "session T: established",
-    TokenRotated("T", at(0)): "session T: refreshed",
-    StateAdopted("T", at(0)): "session T: took over a newer pair from the store",
-    TokenInvalidated("T", at(0)): "session T: a resource server refused the current token",
-    AttemptFailed("T", at(0), "cut", None, None): "session T: attempt failed: cut",
-    AttemptFailed(
-        "T", at(0), "cut", 1.25, 503
-    ): "session T: attempt failed: cut; next attempt in 1.2 s at the earliest",
-    AttemptFailed("T", at(0), "cut", 0.0, 503): "session T: attempt failed: cut; next attempt in 0.0 s at the earliest",
-    SessionExpired("T", at(0), "refused", False): "session T: over: refused",
-}
+LINES: "list[tuple[Callable[..., Event], tuple[object, ...], str]]" = [
+    (SessionEstablished, (), "session T: established"),
+    (TokenRotated, (), "session T: refreshed"),
+    (StateAdopted, (), "session T: took over a newer pair from the store"),
+    (TokenInvalidated, (), "session T: a resource server refused the current token"),
+    (AttemptFailed, ("cut", None, None), "session T: attempt failed: cut"),
+    (AttemptFailed, ("cut", 1.25, 503), "session T: attempt failed: cut; next attempt in 1.2 s at the earliest"),
+    (AttemptFailed, ("cut", 0.0, 503), "session T: attempt failed: cut; next attempt in 0.0 s at the earliest"),
+    (SessionExpired, ("refused", False), "session T: over: refused"),
+]
 
 
-@pytest.mark.parametrize(("event", "line"), [pytest.param(*item, id=type(item[0]).__name__) for item in LINES.items()])
-def test_event_is_a_line_for_a_log(event: Event, line: str) -> None:
+@pytest.mark.parametrize(("cls", "facts", "line"), LINES)
+def test_event_is_a_line_for_a_log(cls: "Callable[..., Event]", facts: "tuple[object, ...]", line: str) -> None:
     """`str` is the line, `repr` names the class besides."""
+    moment = at(0)
+    event = cls("T", moment, *facts)
     assert str(event) == line
     assert repr(event) == f"<{type(event).__name__} {line}>"
     assert event.token_id == "T"
-    assert isinstance(event.at, Instant)
+    assert event.at is moment
 
 
 def test_failed_attempt_keeps_its_facts() -> None:

@@ -99,7 +99,7 @@ def test_upper_bounds_are_inclusive(name: str) -> None:
     bound = {"fresh_fraction": 1.0, "jitter": 0.8}.get(name, 1e9)
     assert getattr(policy_with(name, bound), name) == bound
     with pytest.raises(UsageError, match=rf"at most {bound:g}$".replace("+", r"\+")):
-        policy_with(name, OVER.get(name, 1.01e9))
+        policy_with(name, OVER.get(name, 1e9 + 1))
 
 
 def test_jitter_is_bounded_by_the_fraction_of_this_policy() -> None:

@@ -18,6 +18,7 @@ EXAMPLE = 784111777  # Sun, 06 Nov 1994 08:49:37 GMT
         "Sunday, 06-Nov-94 08:49:37 GMT",
         "Sun Nov  6 08:49:37 1994",
         "sun,  6 nov 1994 08:49:37 GMT",
+        "Sun,06 Nov 1994 08:49:37 GMT",
     ],
 )
 def test_the_three_forms(text: str) -> None:
@@ -35,10 +36,10 @@ def test_agrees_with_the_standard_library(moment: datetime) -> None:
 
 
 @pytest.mark.parametrize(
-    ("year", "full"), [("70", 1970), ("99", 1999), ("00", 2000), ("69", 2069), ("26", 2026), ("100", 100)]
+    ("year", "full"), [("70", 1970), ("99", 1999), ("00", 2000), ("69", 2069), ("26", 2026), ("100", 100), ("0001", 1)]
 )
 def test_two_digits_of_a_year(year: str, full: int) -> None:
-    """The obsolete form means 1970 to 2069."""
+    """The obsolete form means 1970 to 2069; any other number of digits means what it says, from the year 1."""
     expected = int(datetime(full, 11, 6, 8, 49, 37, tzinfo=timezone.utc).timestamp())
     assert parse_http_date(f"Sunday, 06-Nov-{year} 08:49:37 GMT") == expected
 

@@ -1,6 +1,7 @@
 # spatium.py: the service's words, in requests and answers.
 
 import json
+import re
 from email.utils import formatdate
 
 import pytest
@@ -84,7 +85,7 @@ def test_issue_by_key_request() -> None:
 
 def test_refresh_request() -> None:
     """WIRE.md, Requests: refresh, its path and body inferred."""
-    request = DIALECT.refresh(URL, "T", ("read",), "r", ID)
+    request = SpatiumDialect().refresh(URL, "T", ("read",), "r", ID)
     assert parts(request) == ("POST", "/api/permission/refresh", HEADERS, {"permissionRefreshToken": "r"})
 
 
@@ -100,7 +101,7 @@ def test_refresh_path_and_body_are_settable() -> None:
 @pytest.mark.parametrize("path", ["", "api", "/a b", "/ü", None, 5, "//\n"])
 def test_unfit_refresh_path(path: object) -> None:
     """Refused where the dialect is made, not at the first refresh an hour later."""
-    with pytest.raises(UsageError, match="refresh_path"):
+    with pytest.raises(UsageError, match=r"^refresh_path must "):
         SpatiumDialect(refresh_path=path)  # type: ignore[arg-type]
 
 
@@ -152,7 +153,7 @@ def test_other_statuses_are_violations(status: int) -> None:
 def test_any_2xx_with_the_envelope_is_granted(status: int) -> None:
     """A success is a 2xx whose body is the envelope."""
     verdict = DIALECT.read_grant(Response(status, {}, envelope(ID, token_data())), ID, WALL_START)
-    assert (verdict.kind, verdict.status) == (GRANTED, status)
+    assert (verdict.kind, verdict.status, verdict.reason) == (GRANTED, status, "granted")
 
 
 @pytest.mark.parametrize(
@@ -173,6 +174,7 @@ def test_any_2xx_with_the_envelope_is_granted(status: int) -> None:
         ("soon", None),
         ("0x10", None),
         ("1,2", None),
+        ("X", None),
     ],
 )
 def test_retry_after_in_seconds(header: str, seconds: "float | None") -> None:
@@ -189,8 +191,9 @@ def test_retry_after_as_a_date(until: int, date: "int | None", seconds: float) -
     headers = {"retry-after": http_date(WALL_START + until)}
     if date is not None:
         headers["date"] = http_date(WALL_START + date)
-    verdict = DIALECT.read_grant(Response(429, headers, b""), ID, WALL_START)
-    assert verdict.retry_after == seconds
+    response = Response(429, headers, b"")
+    assert DIALECT.read_grant(response, ID, WALL_START).retry_after == seconds
+    assert DIALECT.read_security_token(response, ID, WALL_START).retry_after == seconds
 
 
 # Lifetimes
@@ -217,6 +220,13 @@ def test_lifetime_from_our_own_clock_at_last() -> None:
     """DESIGN.md, Lifetimes: else expiresAt minus wall."""
     grant = granted(judge(token_data("opaque-p", "opaque-r"), wall=WALL_START + 10))
     assert (grant.permission_lifetime, grant.refresh_lifetime) == (990, 86390)
+
+
+@pytest.mark.parametrize("claims", [{"iat": WALL_START - 500}, {"exp": WALL_START + 400}, {"iat": 900, "exp": 900}])
+def test_token_that_tells_no_lifetime_is_as_good_as_opaque(claims: "dict[str, object]") -> None:
+    """DESIGN.md, Lifetimes: exp - iat, not one of the two: a lone iat does not make the lifetime longer."""
+    data = token_data(jwt(**claims), "r", WALL_START + 900)
+    assert granted(judge(data, date=WALL_START + 100)).permission_lifetime == 800
 
 
 def test_unreadable_date_is_no_date() -> None:
@@ -246,6 +256,13 @@ def test_expired_on_arrival_is_a_violation(name: str, left: int) -> None:
     verdict = judge(token_data("p", "r", **{name: WALL_START + left}))
     assert verdict.kind == VIOLATION
     assert "already past" in verdict.reason
+
+
+def test_answer_is_not_taken_for_a_replay_unless_said_so() -> None:
+    """Only whoever has sent the request before may shrug at an expired permission token."""
+    answer = Response(200, {}, envelope(ID, token_data("p", "r", WALL_START - 5)))
+    assert DIALECT.read_grant(answer, ID, WALL_START).kind == VIOLATION
+    assert DIALECT.read_grant(answer, ID, WALL_START, True).kind == GRANTED
 
 
 @pytest.mark.parametrize("permission", ["opaque", jwt(iat=WALL_START - 905, exp=WALL_START - 5)])
@@ -283,8 +300,10 @@ def test_bounds_are_what_their_comments_say() -> None:
 @pytest.mark.parametrize(("lifetime", "kind"), [(MAX_LIFETIME, GRANTED), (MAX_LIFETIME + 1, VIOLATION)])
 def test_a_hundred_years_is_the_longest(lifetime: int, kind: str) -> None:
     """Beyond it one of the clocks does not count from 1970 (a board's epoch), and nothing reckoned from it is true."""
-    assert judge(token_data("p", "r", WALL_START + lifetime)).kind == kind
-    assert judge(token_data("p", jwt(iat=5, exp=5 + lifetime))).kind == kind
+    for data in (token_data("p", "r", WALL_START + lifetime), token_data("p", jwt(iat=5, exp=5 + lifetime))):
+        verdict = judge(data)
+        assert verdict.kind == kind
+        assert ("more than a hundred years" in verdict.reason) == (kind == VIOLATION)
 
 
 # The envelope
@@ -297,72 +316,82 @@ def test_request_id_comes_back_in_either_case(echo: str) -> None:
 
 
 BAD_ANSWERS = {
-    "empty": b"",
-    "not UTF-8": b"\xff\xfe{}",
-    "not JSON": b"<html>captive portal</html>",
-    "byte order mark": b"\xef\xbb\xbf" + envelope(ID, token_data()),
-    "null": b"null",
-    "number": b"5",
-    "list": b"[]",
-    "tail": envelope(ID, token_data()) + b"x",
-    "too long": envelope(ID, token_data()) + b" " * MAX_BODY,
-    "deep list": b"[" * 200_000,
-    "deep object": b'{"requestId":' * 100_000,
-    "deep data": b'{"requestId": "' + ID.encode() + b'", "data": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-    "no requestId": json.dumps({"data": token_data()}).encode(),
-    "requestId null": envelope(None, token_data()),
-    "requestId number": envelope(5, token_data()),
-    "requestId list": envelope([ID], token_data()),
-    "requestId empty": envelope("", token_data()),
-    "requestId of somebody else": envelope("22222222-aaaa-4111-8111-111111111111", token_data()),
-    "requestId lone surrogate": b'{"requestId": "\\ud800", "data": {}}',
-    "requestId with a space": envelope(ID + " ", token_data()),
-    "data missing": json.dumps({"requestId": ID}).encode(),
-    "data null": envelope(ID, None),
-    "data list": envelope(ID, [token_data()]),
-    "data text": envelope(ID, "x"),
-    "data empty": envelope(ID, {}),
-    "huge number": b'{"requestId": "' + ID.encode() + b'", "data": ' + b"1" * 5000 + b"}",
+    "empty": (b"", "not JSON"),
+    "not UTF-8": (b"\xff\xfe{}", "not UTF-8"),
+    "not JSON": (b"<html>captive portal</html>", "not JSON"),
+    "byte order mark": (b"\xef\xbb\xbf" + envelope(ID, token_data()), "not JSON"),
+    "null": (b"null", "JSON, but not an object"),
+    "number": (b"5", "JSON, but not an object"),
+    "list": (b"[]", "JSON, but not an object"),
+    "tail": (envelope(ID, token_data()) + b"x", "not JSON"),
+    "too long": (envelope(ID, token_data()) + b" " * MAX_BODY, f"longer than {MAX_BODY} bytes"),
+    "deep list": (b"[" * 200_000, "not JSON"),
+    "deep object": (b'{"requestId":' * 50_000, "not JSON"),
+    "deep data": (
+        b'{"requestId": "' + ID.encode() + b'", "data": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        "not JSON|no object named data",  # as deep as the parser goes
+    ),
+    "no requestId": (json.dumps({"data": token_data()}).encode(), "has no requestId"),
+    "requestId null": (envelope(None, token_data()), "has no requestId"),
+    "requestId number": (envelope(5, token_data()), "has no requestId"),
+    "requestId list": (envelope([ID], token_data()), "has no requestId"),
+    "requestId empty": (envelope("", token_data()), "requestId is not ours"),
+    "requestId of somebody else": (
+        envelope("22222222-aaaa-4111-8111-111111111111", token_data()),
+        "requestId is not ours",
+    ),
+    "requestId lone surrogate": (b'{"requestId": "\\ud800", "data": {}}', "requestId is not ours"),
+    "requestId with a space": (envelope(ID + " ", token_data()), "requestId is not ours"),
+    "data missing": (json.dumps({"requestId": ID}).encode(), "no object named data"),
+    "data null": (envelope(ID, None), "no object named data"),
+    "data list": (envelope(ID, [token_data()]), "no object named data"),
+    "data text": (envelope(ID, "x"), "no object named data"),
+    "data empty": (envelope(ID, {}), "no object named permissionToken|securityToken is missing"),
+    "huge number": (
+        b'{"requestId": "' + ID.encode() + b'", "data": ' + b"1" * 5000 + b"}",
+        "not JSON|no object named data",  # Pythons differ in how long a number may be
+    ),
 }
 
 BAD_TOKENS = {
-    "missing": None,
-    "number": 5,
-    "true": True,
-    "list": ["x"],
-    "empty": "",
-    "space": "a b",
-    "space behind": "ab ",
-    "newline": "a\nb",
-    "carriage return": "a\r\nx: y",
-    "nul": "a\x00",
-    "delete": "a\x7f",
-    "umlaut": "ä",
-    "lone surrogate": "\ud800",
-    "too long": "x" * (MAX_TOKEN_LENGTH + 1),
+    "missing": (None, "missing or not a string"),
+    "number": (5, "missing or not a string"),
+    "true": (True, "missing or not a string"),
+    "list": (["x"], "missing or not a string"),
+    "empty": ("", "missing or not a string"),
+    "space": ("a b", "unfit for a header"),
+    "space behind": ("ab ", "unfit for a header"),
+    "newline": ("a\nb", "unfit for a header"),
+    "carriage return": ("a\r\nx: y", "unfit for a header"),
+    "nul": ("a\x00", "unfit for a header"),
+    "delete": ("a\x7f", "unfit for a header"),
+    "umlaut": ("ä", "unfit for a header"),
+    "lone surrogate": ("\ud800", "unfit for a header"),
+    "too long": ("x" * (MAX_TOKEN_LENGTH + 1), f"longer than {MAX_TOKEN_LENGTH} characters"),
 }
 
 BAD_TIMES = {
-    "missing": None,
-    "text": str(WALL_START + 900),
-    "true": True,
-    "list": [WALL_START + 900],
-    "zero": 0,
-    "negative": -WALL_START,
-    "milliseconds": (WALL_START + 900) * 1000,
-    "first millisecond": 100_000_000_000,
-    "huge": 10**400,
-    "huge float": 1e308,
-    "infinity": float("inf"),
-    "minus infinity": float("-inf"),
-    "NaN": float("nan"),
-    "half a second": 0.5,
+    "missing": (None, "missing or not a number"),
+    "text": (str(WALL_START + 900), "missing or not a number"),
+    "true": (True, "missing or not a number"),
+    "list": ([WALL_START + 900], "missing or not a number"),
+    "zero": (0, "not a positive number"),
+    "negative": (-WALL_START, "not a positive number"),
+    "milliseconds": ((WALL_START + 900) * 1000, "milliseconds"),
+    "first millisecond": (100_000_000_000, "milliseconds"),
+    "huge": (10**400, "milliseconds"),
+    "huge float": (1e308, "milliseconds"),
+    "infinity": (float("inf"), "milliseconds"),
+    "minus infinity": (float("-inf"), "not a positive number"),
+    "NaN": (float("nan"), "not a positive number"),
+    "half a second": (0.5, "already past"),
 }
 
 
-def assert_is_quiet_violation(verdict: Verdict) -> None:
-    """It is a violation, and nothing of the answer is in its texts (invariant 9)."""
+def assert_is_quiet_violation(verdict: Verdict, why: str = "") -> None:
+    """It is a violation that says why, and nothing of the answer is in its texts (invariant 9)."""
     assert verdict.kind == VIOLATION
+    assert re.search(why, verdict.reason), verdict.reason
     assert verdict.granted is None
     assert verdict.status == 200
     assert SECRET not in verdict.reason
@@ -370,29 +399,32 @@ def assert_is_quiet_violation(verdict: Verdict) -> None:
     assert verdict.reason.isascii()
 
 
-@pytest.mark.parametrize("body", BAD_ANSWERS.values(), ids=BAD_ANSWERS)
-def test_bad_answers(body: bytes) -> None:
+@pytest.mark.parametrize(("body", "why"), BAD_ANSWERS.values(), ids=BAD_ANSWERS)
+def test_bad_answers(body: bytes, why: str) -> None:
     """WIRE.md, Answers: a 2xx whose body is not the envelope is a protocol violation."""
-    assert_is_quiet_violation(DIALECT.read_grant(Response(200, {}, body), ID, WALL_START))
-    assert_is_quiet_violation(DIALECT.read_security_token(Response(200, {}, body), ID, WALL_START))
+    assert_is_quiet_violation(DIALECT.read_grant(Response(200, {}, body), ID, WALL_START), why)
+    assert_is_quiet_violation(DIALECT.read_security_token(Response(200, {}, body), ID, WALL_START), why)
 
 
-@pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS)
-def test_bad_tokens(token: object) -> None:
-    """Invariant 10: fit for a header, or refused; both tokens, and the security token in either form."""
-    for data in (token_data(token, SECRET), token_data(SECRET, token)):
-        assert_is_quiet_violation(judge(data))
+@pytest.mark.parametrize(("token", "why"), BAD_TOKENS.values(), ids=BAD_TOKENS)
+def test_bad_tokens(token: object, why: str) -> None:
+    """Invariant 10: fit for a header, or refused by name; both tokens, and the security token in either form."""
+    assert_is_quiet_violation(judge(token_data(token, SECRET)), f"^permissionToken .*{why}")
+    assert_is_quiet_violation(judge(token_data(SECRET, token)), f"^permissionRefreshToken .*{why}")
     for form in (token, {"securityToken": token}):
         answer = Response(200, {}, envelope(ID, {"securityToken": form}))
-        assert_is_quiet_violation(DIALECT.read_security_token(answer, ID, WALL_START))
+        verdict = DIALECT.read_security_token(answer, ID, WALL_START)
+        assert_is_quiet_violation(verdict, f"^securityToken .*{why}")
 
 
-@pytest.mark.parametrize("time", BAD_TIMES.values(), ids=BAD_TIMES)
+@pytest.mark.parametrize(("time", "why"), BAD_TIMES.values(), ids=BAD_TIMES)
 @pytest.mark.parametrize("replayed", [False, True])
-def test_bad_times(time: object, replayed: bool) -> None:
+def test_bad_times(time: object, why: str, replayed: bool) -> None:
     """`expiresAt` is seconds since 1970, a positive number and no bool."""
-    assert_is_quiet_violation(judge(token_data(SECRET, "r", time), replayed=replayed and time != 0.5))
-    assert_is_quiet_violation(judge(token_data("p", SECRET, refresh_expires=time), replayed=replayed))
+    verdict = judge(token_data(SECRET, "r", time), replayed=replayed and time != 0.5)
+    assert_is_quiet_violation(verdict, f"expiresAt of permissionToken .*{why}")
+    verdict = judge(token_data("p", SECRET, refresh_expires=time), replayed=replayed)
+    assert_is_quiet_violation(verdict, f"expiresAt of permissionRefreshToken .*{why}")
 
 
 def test_infinity_spelled_as_a_number() -> None:
@@ -406,7 +438,8 @@ def test_infinity_spelled_as_a_number() -> None:
 @pytest.mark.parametrize("wrapped", [None, "text", 5, [], {}])
 def test_tokens_that_are_not_wrapped(name: str, wrapped: object) -> None:
     """Both tokens are objects in the envelope."""
-    assert_is_quiet_violation(judge({**token_data(SECRET, SECRET), name: wrapped}))
+    why = "is missing" if wrapped == {} else "no object named"
+    assert_is_quiet_violation(judge({**token_data(SECRET, SECRET), name: wrapped}), f"{name} {why}|{why} {name}")
 
 
 def test_longest_token_is_taken() -> None:
@@ -427,7 +460,7 @@ def test_unknown_fields_are_passed_over() -> None:
 def test_security_token_in_either_form(token: object) -> None:
     """WIRE.md, Answers: as a string, or wrapped the way the other tokens are."""
     verdict = DIALECT.read_security_token(Response(200, {}, envelope(ID, {"securityToken": token})), ID, WALL_START)
-    assert (verdict.kind, verdict.granted, verdict.status) == (GRANTED, SECRET, 200)
+    assert (verdict.kind, verdict.granted, verdict.status, verdict.reason) == (GRANTED, SECRET, 200, "verified")
     assert SECRET not in repr(verdict)
 
 

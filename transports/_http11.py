@@ -47,9 +47,8 @@ class HttpExchange:
         self.port = parts.port or (443 if self.is_tls else 80)
         self.place = CONNECT
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
-        self._request = request
-        self._target = parts.path or "/"
-        self._authority = parts.netloc
+        # Now rather than when it is sent: between the last look at the time and the first byte nothing may take long.
+        self._data = self._serialize(request, parts.path or "/", parts.netloc)
         self._head: h11.Response | None = None
         self._body = bytearray()
         self._interim = 0
@@ -61,20 +60,7 @@ class HttpExchange:
     def data_to_send(self) -> bytes:
         """Return the whole request as bytes, which hold secrets. From here on it may have been seen. Call it once."""
         self.place = SEND
-        head = h11.Request(
-            method=self._request.method,
-            target=self._target,
-            headers=[
-                ("host", self._authority),
-                ("user-agent", "tenure"),
-                *self._request.headers,
-                ("accept-encoding", "identity"),
-                ("content-length", str(len(self._request.body))),
-                ("connection", "close"),
-            ],
-        )
-        pieces = [self._http.send(event) for event in (head, h11.Data(self._request.body), h11.EndOfMessage())]
-        return b"".join(piece or b"" for piece in pieces)
+        return self._data
 
     def wait_for_answer(self) -> None:
         """The whole request has been handed to the connection."""
@@ -99,6 +85,22 @@ class HttpExchange:
         except h11.RemoteProtocolError:  # its text may quote what the server sent
             raise SendFailure(AMBIGUOUS, "the answer was cut off, or is not HTTP") from None
         return None
+
+    def _serialize(self, request: Request, target: str, authority: str) -> bytes:
+        head = h11.Request(
+            method=request.method,
+            target=target,
+            headers=[
+                ("host", authority),
+                ("user-agent", "tenure"),
+                *request.headers,
+                ("accept-encoding", "identity"),
+                ("content-length", str(len(request.body))),
+                ("connection", "close"),
+            ],
+        )
+        pieces = [self._http.send(event) for event in (head, h11.Data(request.body), h11.EndOfMessage())]
+        return b"".join(piece or b"" for piece in pieces)
 
     def _take(self, event: object) -> Response | None:
         if isinstance(event, h11.InformationalResponse):

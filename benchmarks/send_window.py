@@ -45,7 +45,7 @@ class WatchedSocket(socket.socket):
 
 def watch_trio() -> None:
     """The same for trio, which calls the system's function past our class."""
-    with trio.socket.socket() as probe:
+    with trio.socket.from_stdlib_socket(socket.socket()) as probe:
         kind: Any = type(probe)
     original = kind.send
 

@@ -12,6 +12,7 @@ from .diagram import diagram
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 CORE_README = (ROOT / "core" / "README.md").read_text()
+STORES_README = (ROOT / "transports" / "stores" / "README.md").read_text()
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -20,7 +21,9 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "code", [*blocks(README, "python"), *blocks(CORE_README, "python")], ids=lambda code: code.split("\n")[0][:40]
+    "code",
+    [code for text in (README, CORE_README, STORES_README) for code in blocks(text, "python")],
+    ids=lambda code: code.split("\n")[0][:40],
 )
 def test_every_example_runs_as_it_stands(code: str, tmp_path: Path) -> None:
     """README: the examples run as they stand, in a process of their own."""

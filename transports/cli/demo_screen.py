@@ -76,6 +76,7 @@ class Lines:
         self._record = record
         self._told = 0
         self._lock = threading.Lock()
+        self._is_over = False
         self._stream = stream
         self._driver = driver
         self._glyphs = glyphs
@@ -87,11 +88,14 @@ class Lines:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        pass
+        with self._lock:
+            self._is_over = True  # a thread that writes while the interpreter ends would abort it
 
     def tell(self) -> None:
         """Print the moments that are not printed yet."""
         with self._lock:  # the threads of two moments may come here in any order
+            if self._is_over:
+                return
             for moment in self._record.moments_from(self._told):
                 self._told += 1
                 self._print(f"{moment.at:6.2f} s  {moment.text}")

@@ -56,6 +56,16 @@ def test_lines_are_in_the_order_of_time() -> None:
     assert stream.getvalue() == "  0.00 s  first\n  0.00 s  second\n"
 
 
+def test_nothing_is_printed_behind_the_end() -> None:
+    """The thread of an event may come late, when the interpreter is closing its files."""
+    record, stream = Record(1, lambda: 1.0), io.StringIO()
+    with Lines(record, stream, "blocking", ASCII) as screen:
+        pass
+    record.tell("late")
+    screen.tell()
+    assert "late" not in stream.getvalue()
+
+
 def test_a_picture_is_drawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """The picture and the report reach a terminal, without colours where NO_COLOR asks for none."""
     stream = io.StringIO()

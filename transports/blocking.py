@@ -42,7 +42,7 @@ class AuthorizationSession(BlockingSessionBase):
         # Always entered as the lock itself: Ctrl-C within the Python code of Condition.__enter__ would leave it locked.
         self._guard = self._lock
         self._changed = threading.Condition(self._lock)
-        self._pumping = False
+        self._pump_thread: threading.Thread | None = None
         self._overdue_at = float("inf")  # monotonic; when a send= has taken longer than it may
         self._kept_alive: threading.Thread | None = None
 
@@ -81,7 +81,7 @@ class AuthorizationSession(BlockingSessionBase):
         with self._lock:
             self._is_closed = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._pumping, self._patience())
+            self._changed.wait_for(lambda: self._pump_thread is None, self._patience())
 
     # The pump
 
@@ -89,23 +89,22 @@ class AuthorizationSession(BlockingSessionBase):
         with self._lock:
             self._check()
             answer = ask(*arguments)
-            if self._held.busy and not self._pumping:
-                self._pumping = True
+            if self._held.busy and self._pump_thread is None:
                 self._start_pump()
             events = self._protocol.take_events()
         self._deliver(events)
         return answer
 
     def _start_pump(self) -> None:
-        thread = None
+        thread = threading.Thread(target=self._pump, name="tenure pump", daemon=True)
         try:
-            thread = threading.Thread(target=self._pump, name="tenure pump", daemon=True)
+            self._pump_thread = thread
             thread.start()
         except BaseException as problem:
-            # There are no more threads, the interpreter is shutting down, or Ctrl-C came first.
-            if thread is None or not thread.is_alive():
-                self._pumping = False
-                self._protocol.disown_exchange()
+            # There are no more threads, the interpreter is shutting down, or Ctrl-C came first. Should the thread have
+            # begun all the same, it finds itself unwanted: it takes no step before we give the lock back.
+            self._pump_thread = None
+            self._protocol.disown_exchange()
             if isinstance(problem, RuntimeError):
                 raise AttemptError(f"could not begin the exchange: {problem}", retry_after=1) from None
             raise
@@ -117,16 +116,18 @@ class AuthorizationSession(BlockingSessionBase):
                 self._perform(step)
         except BaseException:  # a bug of ours or of a listener's thread hook: the callers must not wait for ever
             with self._lock:
-                self._pumping = False
+                self._pump_thread = None
                 self._protocol.disown_exchange()
                 self._changed.notify_all()
             raise
 
     def _next_step(self) -> Any:
         with self._lock:
+            if self._pump_thread is not threading.current_thread():
+                return None  # whoever started this one was interrupted in it
             step = self._protocol.next_step(read_clocks())
             if step is None:
-                self._pumping = False  # under the same lock: whoever asks next starts the next pump
+                self._pump_thread = None  # under the same lock: whoever asks next starts the next pump
             self._changed.notify_all()
             events = self._protocol.take_events()
         self._deliver(events)
@@ -170,7 +171,7 @@ class AuthorizationSession(BlockingSessionBase):
                 if self._is_closed:
                     return
                 seconds = self._protocol.seconds_until_due(read_clocks())
-                if self._pumping or seconds is None or seconds > 0:
+                if self._pump_thread is not None or seconds is None or seconds > 0:
                     # Woken by whatever changes. None: nothing to keep alive until somebody establishes it.
                     self._changed.wait(min(LONGEST_NAP, seconds or LONGEST_NAP))
                     continue

@@ -1,77 +1,63 @@
-"""Live many simulated lives. Prints the shortest history of a failure as a chart."""
+"""Live many simulated lives. Prints the shortest history of a failure as a chart, and exits with 1."""
 
 import argparse
-import multiprocessing
 import sys
-import time
-from collections import Counter
-from collections.abc import Iterable
 
+import pytest
+
+from .breaks import BREAKS
 from .plan import Plan
-from .shrink import explain
-from .world import World
+from .runner import Run
+from .shrink import broken_by, explain
+from .summary import summarise
 
-CHUNK = 200  # lives that a process lives at a stretch
-
-
-def live(seeds: range) -> tuple[Counter[str], int | None]:
-    """Live these lives; return what was seen, and the seed of the first one that fails."""
-    seen: Counter[str] = Counter()
-    for seed in seeds:
-        world = World(Plan.draw(seed))
-        failed = None
-        try:
-            world.run()
-        except Exception:
-            failed = seed
-        seen["lives"] += 1
-        seen["requests"] += world.requests
-        for entry in world.service.journal:
-            seen[f"outcome: {entry.outcome}"] += 1
-        for name, times in world.fates.items():
-            seen[f"fate: {name}"] += times
-        for number, times in world.oracle.checked.items():
-            seen[f"invariant {number:2} checked"] += times
-        if failed is not None:
-            return seen, failed
-    return seen, None
+SEARCHED = 500  # lives in which a core that was broken on purpose is looked for
 
 
 def main() -> int:
+    """Do what the command line says."""
+    options = read_arguments()
+    if options.break_it is not None:
+        return show_break(options.break_it)
+    run = Run(options.first, options.lives, options.minutes, options.jobs)
+    run.live()
+    print(summarise(run))
+    if run.failed is None:
+        return 0
+    print(f"\nA rule is broken in life {run.failed}. The shortest history of it:\n", flush=True)
+    print(explain(Plan.draw(run.failed)))
+    return 1
+
+
+def read_arguments() -> argparse.Namespace:
+    """Return the options."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--lives", type=int, default=10_000, help="how many (default %(default)s)")
-    parser.add_argument("--first", type=int, default=0, help="the first seed (default %(default)s)")
-    parser.add_argument("--jobs", type=int, default=1, help="processes (default %(default)s)")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--lives", type=int, help="how many (default 10000)")
+    length.add_argument("--minutes", type=float, help="how long to go on")
+    parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first seed (default %(default)s)")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default %(default)s)")
+    parser.add_argument(
+        "--break", dest="break_it", choices=BREAKS, metavar="NAME", help="break the core on purpose, see breaks.py"
+    )
     options = parser.parse_args()
-    end = options.first + options.lives
-    chunks = [range(begin, min(begin + CHUNK, end)) for begin in range(options.first, end, CHUNK)]
-    began = time.monotonic()
-    total: Counter[str] = Counter()
-    with multiprocessing.Pool(options.jobs) as pool:
-        for seen, failed in with_progress(pool.imap(live, chunks), len(chunks)):
-            total.update(seen)
-            if failed is not None:
-                pool.terminate()
-                print(explain(Plan.draw(failed)))
+    if options.lives is None and options.minutes is None:
+        options.lives = 10_000
+    return options
+
+
+def show_break(name: str) -> int:
+    """Break the core, and show how that is noticed."""
+    break_it, _ = BREAKS[name]
+    print(f"The core is broken on purpose: {name.replace('_', ' ')}.\n")
+    with pytest.MonkeyPatch.context() as patch:
+        break_it(patch)
+        for plan in map(Plan.draw, range(SEARCHED)):
+            if broken_by(plan) is not None:
+                print(explain(plan, and_again=f"python -m tests.simulation --break {name}"))
                 return 1
-    took = time.monotonic() - began
-    for name in sorted(total):
-        print(f"{name:40} {total[name]:>14,}")
-    print(f"no invariant broken; {took:.0f} s, {options.lives / took:.0f} lives per second")
+    print(f"Nobody noticed in {SEARCHED} lives.")
     return 0
-
-
-Seen = tuple[Counter[str], int | None]
-
-
-def with_progress(results: Iterable[Seen], length: int) -> Iterable[Seen]:
-    """Show a bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        return results
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(results, "living", length, console=Console(stderr=True))
 
 
 if __name__ == "__main__":

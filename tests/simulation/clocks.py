@@ -10,21 +10,29 @@ EPOCH = 1_800_000_000  # true time 0 as Unix time
 class Clocks:
     """True time, the client's two clocks and the server's clock, all in seconds.
 
-    The client's monotonic clock stands still while its machine is suspended, and never runs fast. Its wall clock is
-    whatever somebody has set it to. The server's clock is off,
-    and somebody may set it.
+    The client's monotonic clock never runs backwards: that is its contract. It stands still while its machine is
+    suspended, and it may jump ahead (a virtual machine that was paused, a platform that counts the suspended time
+    afterwards). The wall clock is whatever somebody has set it to, and so is the server's.
     """
 
     def __init__(self, server_offset: float) -> None:
         self.true = 0.0
-        self.suspended = 0.0  # seconds that the monotonic clock has missed
+        self.suspended = 0.0  # seconds that the client's machine has slept
+        self.ahead = 0.0  # seconds by which the monotonic clock has jumped
         self.wall_offset = 0.0  # by which the client's wall clock is ahead
         self.server_offset = server_offset
         self._monotonic = 0.0
 
+    @property
+    def awake(self) -> float:
+        """The seconds that the client's machine has been running, whatever its clocks say."""
+        return self.true - self.suspended
+
     def client(self) -> Instant:
         """Return what the client reads."""
-        self._monotonic = max(self._monotonic, self.true - self.suspended)  # rounding must not turn it back
+        monotonic = self.true - self.suspended + self.ahead
+        if monotonic > self._monotonic:  # rounding must not turn it back
+            self._monotonic = monotonic
         return Instant(self._monotonic, EPOCH + self.true + self.wall_offset)
 
     def server(self) -> float:

@@ -1,17 +1,49 @@
 # What a network, a gateway and a server under stress may do to one request. A fate is drawn by chance; what it does is
 # told in three facts: when the server sees the request, what the client is told, and when.
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
+from email.utils import formatdate
 from random import Random
+from typing import NamedTuple
 
-from tenure import AMBIGUOUS, NOT_SENT, Response, SendFailure
+from tenure import AMBIGUOUS, NOT_SENT, Request, Response, SendFailure
 
-__all__ = ["FATES", "Fate", "answered", "draw_fate"]
+from .clocks import EPOCH
+from .damage import damage
+
+__all__ = ["ANSWERED", "FATES", "Fate", "Letter", "Report", "answered", "draw_fate", "draw_name", "make_fate"]
 
 Report = Response | SendFailure
+Tell = Callable[[Response | None, Sequence[Response]], Report]
 RESET = SendFailure(AMBIGUOUS, "connection reset")
 TIMED_OUT = SendFailure(AMBIGUOUS, "timed out")
 REFUSED = SendFailure(NOT_SENT, "connection refused")
+
+KINDS = {
+    "credentials": "verify credentials",
+    "issue-by-factors": "establish",
+    "issue-by-key": "establish by key",
+    "refresh": "refresh",
+}
+
+
+class Letter(NamedTuple):
+    """A request, read as anybody on the wire could read it."""
+
+    number: int
+    request: Request
+    request_id: str
+    kind: str
+    refresh_token: str | None  # that it presents
+
+    @classmethod
+    def read(cls, number: int, request: Request) -> "Letter":
+        """Read a request of the client's."""
+        kind = KINDS.get(request.url.rpartition("/")[2], "?")
+        token = json.loads(request.body).get("permissionRefreshToken")
+        assert token is None or isinstance(token, str)
+        return cls(number, request, dict(request.headers)["request-id"], kind, token)
 
 
 class Fate:
@@ -21,8 +53,7 @@ class Fate:
         name: for the history.
         arrivals: seconds after sending at which the server gets the request: none, once, or twice (a duplicate).
         told_after: seconds after sending at which the client is told something.
-        tell: turns the server's first answer (None if it got nothing in time) into what the client is told.
-        is_clear: whether what the client is told is the server's own word.
+        is_clear: whether what the client is told is the server's own word, for sure.
     """
 
     def __init__(
@@ -30,118 +61,161 @@ class Fate:
         name: str,
         arrivals: tuple[float, ...],
         told_after: float,
-        tell: Callable[[Response | None], Report],
+        tell: Tell,
         is_clear: bool = False,
     ) -> None:
         self.name = name
         self.arrivals = arrivals
         self.told_after = told_after
-        self.tell = tell
         self.is_clear = is_clear
+        self._tell = tell
+
+    def tell(self, answer: Response | None, earlier: Sequence[Response] = ()) -> Report:
+        """Return what the client is told.
+
+        Args:
+            answer: the server's first answer, None if it got nothing in time.
+            earlier: its good answers so far, to whichever request.
+        """
+        return self._tell(answer, earlier)
 
 
-def answered(rng: Random, timeout: float) -> Fate:
+def _answered(name: str, rng: Random, timeout: float) -> Fate:
     """Nothing goes wrong."""
     there = rng.uniform(0, timeout / 3)
-    return Fate("answered", (there,), there + rng.uniform(0, timeout / 3), _pass_on, is_clear=True)
+    return Fate(name, (there,), there + rng.uniform(0, timeout / 3), _pass_on, is_clear=True)
 
 
-def _duplicated(rng: Random, timeout: float) -> Fate:
+def _at_the_last_moment(name: str, rng: Random, timeout: float) -> Fate:
+    return Fate(name, (rng.uniform(0, timeout),), timeout, _pass_on, is_clear=True)
+
+
+def _duplicated(name: str, rng: Random, timeout: float) -> Fate:
     there = rng.uniform(0, timeout / 3)
-    return Fate("duplicated", (there, there + rng.uniform(0, timeout)), there + timeout / 3, _pass_on, is_clear=True)
+    return Fate(name, (there, there + rng.uniform(0, timeout)), there + timeout / 3, _pass_on, is_clear=True)
 
 
-def _refused(rng: Random, timeout: float) -> Fate:
-    return Fate("connection refused", (), rng.uniform(0, timeout), lambda answer: REFUSED)
+def _refused(name: str, rng: Random, timeout: float) -> Fate:
+    return Fate(name, (), rng.uniform(0, timeout), _always(REFUSED))
 
 
-def _request_lost(rng: Random, timeout: float) -> Fate:
-    return Fate("request lost", (), rng.choice([timeout, rng.uniform(0, timeout)]), lambda answer: TIMED_OUT)
+def _request_lost(name: str, rng: Random, timeout: float) -> Fate:
+    return Fate(name, (), rng.choice([timeout, rng.uniform(0, timeout)]), _always(TIMED_OUT))
 
 
-def _answer_lost(rng: Random, timeout: float) -> Fate:
+def _answer_lost(name: str, rng: Random, timeout: float) -> Fate:
     there = rng.uniform(0, timeout / 2)
-    return Fate("answer lost", (there,), rng.choice([timeout, there]), lambda answer: RESET)
+    return Fate(name, (there,), rng.choice([timeout, there]), _always(RESET))
 
 
-def _late(rng: Random, timeout: float) -> Fate:
+def _late(name: str, rng: Random, timeout: float) -> Fate:
     """The client gives up, and only then the server gets the request, maybe behind the next one."""
-    return Fate("late", (timeout + rng.uniform(0, timeout),), timeout, lambda answer: TIMED_OUT)
+    return Fate(name, (timeout + rng.uniform(0, timeout),), timeout, _always(TIMED_OUT))
 
 
-def _busy(rng: Random, timeout: float) -> Fate:
+def _crossed(name: str, rng: Random, timeout: float) -> Fate:
+    """The answer to an earlier request comes in place of this one's: a cache, or a proxy that lost count."""
+    there, which = rng.uniform(0, timeout / 2), rng.random()
+
+    def tell(_: Response | None, earlier: Sequence[Response]) -> Report:
+        return earlier[int(which * len(earlier))] if earlier else RESET
+
+    return Fate(name, rng.choice([(), (there,)]), there, tell)
+
+
+def _gateway_is_busy(name: str, rng: Random, timeout: float) -> Fate:
     status = rng.choice([408, 425, 429, 500, 502, 503, 504])
-    headers = [("retry-after", rng.choice(["0", "1", "7", "100", "soon", ""]))]
-    return Fate(f"answered {status}", (), rng.uniform(0, timeout), lambda answer: Response(status, headers, b""))
+    date = formatdate(EPOCH + rng.uniform(-1e6, 1e6), usegmt=True)
+    wait = rng.choice(["0", "1", "7", "100", "99999999999", "-3", "soon", "", date])
+    return Fate(name, (), rng.uniform(0, timeout), _always(Response(status, [("retry-after", wait)], b"")))
 
 
-def _gateway_lost_backend(rng: Random, timeout: float) -> Fate:
+def _gateway_lost_backend(name: str, rng: Random, timeout: float) -> Fate:
     there = rng.uniform(0, timeout / 2)
-    return Fate("acted, answered 502", (there,), timeout / 2, lambda answer: Response(502, (), b"bad gateway"))
+    return Fate(name, (there,), timeout / 2, _always(Response(502, (), b"bad gateway")))
 
 
-def _captive_portal(rng: Random, timeout: float) -> Fate:
+def _captive_portal(name: str, rng: Random, timeout: float) -> Fate:
     page = Response(200, (("content-type", "text/html"),), b"<html>please log in</html>")
-    return Fate("captive portal", (), rng.uniform(0, timeout), lambda answer: page)
+    return Fate(name, (), rng.uniform(0, timeout), _always(page))
 
 
-def _redirected(rng: Random, timeout: float) -> Fate:
-    away = Response(307, (("location", "https://elsewhere.example/"),), b"")
-    return Fate("redirected", (), rng.uniform(0, timeout), lambda answer: away)
+def _redirected(name: str, rng: Random, timeout: float) -> Fate:
+    status = rng.choice([301, 302, 303, 307, 308])
+    away = Response(status, (("location", "https://elsewhere.example/authorization/v1"),), b"")
+    return Fate(name, (), rng.uniform(0, timeout), _always(away))
 
 
-def _corrupted(rng: Random, timeout: float) -> Fate:
+def _odd_status(name: str, rng: Random, timeout: float) -> Fate:
+    return Fate(
+        name, (), rng.uniform(0, timeout), _always(Response(rng.choice([100, 204, 206, 405, 418, 999]), (), b""))
+    )
+
+
+def _damaged(name: str, rng: Random, timeout: float) -> Fate:
     there = rng.uniform(0, timeout / 2)
     seed = rng.random()
-    return Fate("acted, answer corrupted", (there,), timeout / 2, lambda answer: _corrupt(Random(seed), answer))
+
+    def tell(answer: Response | None, _: Sequence[Response]) -> Report:
+        assert answer is not None
+        return damage(Random(seed), answer)
+
+    return Fate(name, (there,), timeout / 2, tell)
 
 
-def _pass_on(answer: Response | None) -> Report:
+def _pass_on(answer: Response | None, _: Sequence[Response]) -> Report:
     assert answer is not None
     return answer
 
 
-def _corrupt(rng: Random, answer: Response | None) -> Response:
-    """Damage an answer so that no client may take it for whole."""
-    assert answer is not None
-    body = rng.choice(
-        [
-            b"",
-            answer.body[: rng.randrange(len(answer.body))],
-            b"\xff" + answer.body,
-            answer.body.replace(b"requestId", b"questId"),
-            answer.body.replace(b'"permissionToken": "', b'"permissionToken": "a b').replace(
-                b'Token":"', b'Token":"a b'
-            ),
-            answer.body.replace(b"expiresAt", b"expires"),
-            b"[" + answer.body + b"]",
-        ]
-    )
-    return Response(answer.status, answer.headers, body if body != answer.body else b"{}")
+def _always(report: Report) -> Tell:
+    return lambda answer, earlier: report
 
 
-FATES = (
-    _refused,
-    _request_lost,
-    _answer_lost,
-    _late,
-    _duplicated,
-    _busy,
-    _gateway_lost_backend,
-    _captive_portal,
-    _redirected,
-    _corrupted,
-)
+ANSWERED = "answered"
+
+# From the simplest to the oddest: whoever shrinks a life tries the first ones first.
+FATES: dict[str, Callable[[str, Random, float], Fate]] = {
+    ANSWERED: _answered,
+    "connection refused": _refused,
+    "request lost": _request_lost,
+    "answer lost": _answer_lost,
+    "answered at the last moment": _at_the_last_moment,
+    "request delayed beyond the time-out": _late,
+    "request duplicated": _duplicated,
+    "gateway answers: busy": _gateway_is_busy,
+    "server acts, gateway answers 502": _gateway_lost_backend,
+    "answered by a captive portal": _captive_portal,
+    "redirected": _redirected,
+    "answered with an odd status": _odd_status,
+    "answer damaged": _damaged,
+    "an earlier answer comes instead": _crossed,
+}
+TROUBLE = [name for name in FATES if name != ANSWERED]
+
+
+def make_fate(name: str, rng: Random, timeout: float, is_prompt: bool = False) -> Fate:
+    """Return the fate of that name; with `is_prompt`, times are short and fixed where nothing goes wrong."""
+    if name == ANSWERED and is_prompt:
+        return Fate(name, (min(0.05, timeout / 3),), min(0.1, timeout / 2), _pass_on, is_clear=True)
+    return FATES[name](name, rng, timeout)
+
+
+def answered(rng: Random, timeout: float) -> Fate:
+    """Return the fate of a request to which nothing happens."""
+    return make_fate(ANSWERED, rng, timeout)
 
 
 def draw_fate(rng: Random, trouble: float, timeout: float) -> Fate:
-    """Return what becomes of a request of which the client waits `timeout` seconds for the answer.
+    """Return what becomes of a request of which the client waits `timeout` seconds for the answer."""
+    return make_fate(draw_name(rng, trouble), rng, timeout)
+
+
+def draw_name(rng: Random, trouble: float) -> str:
+    """Return the name of what becomes of a request.
 
     Args:
         rng: the source of chance.
         trouble: the probability that anything goes wrong, 0 to 1.
-        timeout: seconds.
     """
-    if rng.random() >= trouble:
-        return answered(rng, timeout)
-    return rng.choice(FATES)(rng, timeout)
+    return ANSWERED if rng.random() >= trouble else rng.choice(TROUBLE)

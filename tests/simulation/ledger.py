@@ -41,6 +41,7 @@ class Issued:
     process: int = 0  # which of the client's processes got it
     in_doubt: bool = False  # the client could not know whether this is the answer to an earlier sending
     is_replay: bool = False  # it was
+    is_skewed: bool = False  # a clock jumped between the first sending and the answer: its age is in doubt
 
     @property
     def tokens(self) -> tuple[str, str]:
@@ -101,8 +102,8 @@ class Ledger:
         pair.in_doubt |= in_doubt or self.process > 1
         self.told = pair
         self.is_invalidated = False
-        # What was asked for before a clock jumped looks older or younger than it is.
-        self.has_reason = pair.is_replay or self._jumped_at >= pair.true_asked_at
+        pair.is_skewed |= self._jumped_at >= pair.true_asked_at
+        self.has_reason = pair.is_replay or pair.is_skewed
 
     def note_restored(self, token: str | None) -> None:
         """A new process has begun, with this permission token."""
@@ -126,7 +127,9 @@ class Ledger:
     def works_for_sure(self, now: Instant) -> bool:
         """Tell whether the client must take the token that it holds for one that works."""
         pair = self.told
-        if pair is None or self.is_invalidated or pair.is_replay or pair.process != self.process:
+        if pair is None or pair.process != self.process:
+            return False
+        if self.is_invalidated or pair.is_replay or pair.is_skewed:
             return False
         return _age(pair.asked_at, now) < dead_after(pair.lifetime) - (DOUBT if pair.in_doubt else 0)
 

@@ -167,7 +167,7 @@ class Session:
         is_held = pair is not None and held is not None and pair.is_like(held)
         if pair is None or not (is_held or self._is_superseded(saved, age)):
             return None  # nothing, or an old replica
-        if self.unsaved is not None and (saved.state == EXPIRED or _comes_after(self.unsaved, pair, age)):
+        if self.unsaved is not None and (saved.state == EXPIRED or _comes_after(self.unsaved, pair, age, False)):
             self.unsaved = None  # somebody else has saved its like, has established anew, or has found that it is over
         if not is_held:
             # A jitter of our own, so that those who share the pair do not march in step.
@@ -188,7 +188,9 @@ class Session:
         one may be an old replica, or begin a session that was established anew by a process that knew nothing of ours.
         """
         held, pair = self.pair, saved.pair
-        return held is None or pair is None or _comes_after(held, pair, age) or self.state == EXPIRED != saved.state
+        return (
+            held is None or pair is None or _comes_after(held, pair, age, True) or self.state == EXPIRED != saved.state
+        )
 
     def record(self, event: events.Event) -> None:
         """Keep an event for the driver to take."""
@@ -207,10 +209,16 @@ class Session:
         return "-".join([digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]])
 
 
-def _comes_after(held: TokenPair, pair: TokenPair, age: "float | None") -> bool:
-    """Does `pair`, stored `age` seconds ago, come after `held`? Its generation says so, or else that it began later."""
-    came_later = age is not None and pair.since.wall > held.since.wall + CLOCK_DOUBT
-    return pair.generation >= held.generation or came_later
+def _comes_after(held: TokenPair, pair: TokenPair, age: "float | None", heeds_wall: bool) -> bool:
+    """Does `pair`, stored `age` seconds ago, come after `held`? Its generation says so, or else that it began later.
+
+    The monotonic clock misses it if the machine has slept, but never errs the other way. So what is stored nowhere is
+    not given up because somebody has set the wall clock.
+    """
+    later_by = pair.since.monotonic - held.since.monotonic
+    if heeds_wall:
+        later_by = max(later_by, pair.since.wall - held.since.wall)
+    return pair.generation >= held.generation or (age is not None and later_by > CLOCK_DOUBT)
 
 
 TYPE_CHECKING = False

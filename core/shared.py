@@ -168,7 +168,7 @@ class SharedExchange(Exchange):
         session, self.found = self.session, None
         if isinstance(reply, SendFailure):
             return errors.RefreshError(f"the store failed: {reply.reason}", retry_after=0)
-        is_first, session.version = session.version is None, reply.version
+        is_first, session.version, before = session.version is None, reply.version, session.pair
         if reply.problem is not None:
             return errors.SnapshotError(reply.problem)
         try:
@@ -176,6 +176,8 @@ class SharedExchange(Exchange):
                 self.found = session.adopt(reply.state, now, reply.age, asked_at)
         except errors.SnapshotError as damaged:
             return damaged
+        if session.pair is not before and session.generation == self.call.generation:
+            self.call.generation = -1  # established anew by somebody who knew of none: as high a number, another pair
         if is_first and self.call.by_hand:  # it was asked for before we knew of any
             self.call.generation = session.generation
         return None

@@ -102,14 +102,15 @@ class Report:
 
     def __init__(self, mutants: Collection[Mutant], justified: Collection[Mutant], files: Collection[str]) -> None:
         survivors = [mutant for mutant in mutants if mutant.lives and not mutant.is_wording]
-        places, excused = {mutant.place for mutant in survivors}, {mutant.place for mutant in justified}
+        excused = {mutant.place for mutant in justified}
         self.counts = Counter(
             "survived, wording only" if mutant.lives and mutant.is_wording else mutant.outcome for mutant in mutants
         )
         self.counts["survived, justified"] = sum(mutant.place in excused for mutant in survivors)
         self.unjustified = [mutant for mutant in survivors if mutant.place not in excused]
         self.stopped = [mutant for mutant in mutants if mutant.outcome == TIMED_OUT]
-        self.outdated = [mutant for mutant in justified if mutant.file in files and mutant.place not in places]
+        needed = {mutant.place for mutant in [*survivors, *self.stopped]}
+        self.outdated = [mutant for mutant in justified if mutant.file in files and mutant.place not in needed]
 
     @property
     def is_good(self) -> bool:

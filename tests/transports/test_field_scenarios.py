@@ -68,6 +68,30 @@ def test_30_second_tokens_are_not_refreshed_for_each_caller(
     assert outcomes_of(emulator) == []
 
 
+def test_s2s_50_callers_refresh_with_the_newest_token(
+    established: NewSession, new_emulator: NewEmulator, clocks: Clocks
+) -> None:
+    """FIELD.md S2s: 30 s tokens, round after round: nobody presents a refresh token that he read before he waited."""
+    emulator = new_emulator(permission_lifetime=30)
+    held = established(emulator)
+    for rounds in range(1, 4):
+        old = held.get_permission_token()
+        clocks.advance(29)
+        gate = emulator.faults.add(hold())
+        first = held.start(("get_permission_token",))
+        assert gate.arrived.wait(10)
+        others = [held.start(("get_permission_token",), ("refresh",)) for _ in range(49)]
+        gate.release()
+
+        assert first.outcome().value not in (None, old)
+        assert [caller.outcome().error for caller in others] == [None] * 49
+        assert emulator.statistics.reuse_detected == 0
+        # Each round: the one that all waited for, and at least one more for those who then asked for it by name.
+        assert rounds * 2 <= len(outcomes_of(emulator)) <= rounds * 50
+        assert resource_status(emulator, held.get_permission_token()) == 200
+    assert set(outcomes_of(emulator)) == {"refreshed"}
+
+
 def test_s3_a_caller_that_leaves_takes_nobody_along(
     established: NewSession, emulator: Emulator, clocks: Clocks
 ) -> None:

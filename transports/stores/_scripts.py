@@ -7,7 +7,7 @@
 #   interrupted                 what the holder of this lease was told of the one before it
 #   ended                       the lease that the last save gave back
 #
-# Time is the server's: in milliseconds, as a string, since Lua would print so large a number with an exponent.
+# Time is the server's, in milliseconds: whole numbers that Lua holds exactly, and passes on with all their digits.
 #
 # Each script may be run twice without harm, for a client that did not get the answer and asks again: a lease is known
 # by its id, which is in ARGV[1]. Writing begins with an HSET of everything, so that a server without memory refuses
@@ -21,11 +21,10 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 local function field(name) return redis.call('HGET', key, name) end
-local function milliseconds(number) return string.format('%.0f', number) end
 
 local function touch(keep, at_least)  -- an untouched session is forgotten after `keep`, if that is not 0
     if tonumber(keep) > 0 then
-        redis.call('PEXPIRE', key, milliseconds(math.max(tonumber(keep), tonumber(at_least))))
+        redis.call('PEXPIRE', key, math.max(tonumber(keep), tonumber(at_least)))
     end
 end
 
@@ -52,7 +51,7 @@ else
     if ARGV[3] ~= '' and ARGV[3] ~= (field('version') or '0') then return stored(0, 0) end
     if holder and now < (tonumber(field('ends_at') or '') or 0) then return stored(0, 0) end
 end
-redis.call('HSET', key, 'lease', id, 'ends_at', milliseconds(now + ARGV[2]), 'interrupted', interrupted)
+redis.call('HSET', key, 'lease', id, 'ends_at', now + ARGV[2], 'interrupted', interrupted)
 touch(ARGV[4], ARGV[2])
 return stored(1, interrupted)
 """
@@ -63,7 +62,7 @@ RENEW = (
     _HEAD
     + """
 if field('lease') ~= id then return 0 end
-redis.call('HSET', key, 'ends_at', milliseconds(now + ARGV[2]))
+redis.call('HSET', key, 'ends_at', now + ARGV[2])
 touch(ARGV[3], ARGV[2])
 return 1
 """
@@ -77,7 +76,7 @@ if field('lease') ~= id then
     return field('ended') == id and field('version')  -- asked again: it was done, and nobody has saved since
 end
 local ended = ARGV[4] == '1' and id or ''
-redis.call('HSET', key, 'version', ARGV[2], 'state', ARGV[3], 'saved_at', milliseconds(now), 'ended', ended)
+redis.call('HSET', key, 'version', ARGV[2], 'state', ARGV[3], 'saved_at', now, 'ended', ended)
 if ARGV[4] == '1' then
     redis.call('HDEL', key, 'lease', 'ends_at', 'interrupted')
 end

@@ -434,6 +434,38 @@ def test_no_failure_leaves_a_draft(directory: Path, store: FileStore, monkeypatc
     assert not list(directory.glob("*.new"))
 
 
+def test_failed_acquire_keeps_no_lock(directory: Path, store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even while somebody still looks at the error, and at the frames behind it."""
+
+    def fail(*arguments: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "replace", fail)
+        with pytest.raises(StoreError) as caught:
+            store.acquire(KEY, 60)
+    assert store.acquire(KEY, 60).lease is not None
+    assert "Input/output error" in str(caught.value)
+
+
+def test_version_is_looked_at_under_the_lock(
+    directory: Path, store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody saves between the first look and the lock: no lease for a view that has become outdated."""
+    saved(store)
+    original = FileStore._lock
+
+    def lock_late(self: FileStore, key: str) -> object:
+        monkeypatch.undo()
+        saved(FileStore(directory), 2)
+        return original(self, key)
+
+    monkeypatch.setattr(FileStore, "_lock", lock_late)
+    stored = store.acquire(KEY, 60, store.load(KEY).version)
+    assert (stored.lease, stored.state) == (None, {"number": 2})
+    assert store.acquire(KEY, 60, stored.version).lease is not None
+
+
 def test_draft_of_a_killed_process_is_removed(directory: Path, store: FileStore) -> None:
     """By the next save, and by delete."""
     saved(store)

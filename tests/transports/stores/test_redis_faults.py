@@ -1,6 +1,7 @@
 # RedisStore on a real server that fails: what its user is told, and that nothing is lost that the server still has.
 
 import re
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,17 @@ def test_paused(redis_server: RedisServer, store: RedisStore) -> None:
         assert "may have acted or not" in reason(operation)
     redis_server.resume()
     assert store.load(KEY).problem is None
+
+
+def test_nothing_is_retried_behind_the_callers_back() -> None:
+    """`from_url`: a silent server is asked once; whether there is time for more is not the client's decision."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        store = RedisStore.from_url(f"redis://127.0.0.1:{listener.getsockname()[1]}", timeout=0.1)
+        assert "did not answer in time" in reason(lambda: store.load(KEY))
+        listener.setblocking(False)
+        listener.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            listener.accept()
 
 
 def test_save_that_a_paused_server_does_later_is_not_undone(redis_server: RedisServer, store: RedisStore) -> None:

@@ -47,6 +47,17 @@ class LapsingLeases(Bench):
         assert store.load(key).state == {"a": "newer"}
         assert store.acquire(key, LONG).lease is None
 
+    def test_lease_is_lost_to_a_holder_that_saves_nothing(self, store: Store, key: str) -> None:
+        """It is enough that somebody else took it, also if what is stored is still our own."""
+        lease = store.acquire(key, SHORT).lease
+        store.save(lease, {"a": 1})
+        stored = acquire(self.new_store(), key)
+        for release in (False, True):
+            with pytest.raises(LeaseLostError):
+                store.save(lease, {"a": 2}, release=release)
+        assert store.load(key).state == {"a": 1}
+        self.new_store().release(stored.lease)
+
     def test_lease_that_nobody_took_is_still_good(self, store: Store, key: str) -> None:
         """It has ended, but nobody came in between: it can be renewed, and what it was taken for can be saved."""
         for release in (False, True):

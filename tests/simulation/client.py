@@ -11,7 +11,6 @@ from tenure import (
     IDLE,
     AuthorizationProtocol,
     Call,
-    Instant,
     Policy,
     Response,
     SendFailure,
@@ -20,7 +19,7 @@ from tenure import (
     Sleep,
 )
 
-from .clocks import Clocks
+from .clocks import Clocks, Moment
 from .far_end import FarEnd, describe, pair_in
 from .history import CALLERS, CLIENT, NETWORK, History
 from .ledger import Ledger
@@ -83,22 +82,22 @@ class Client:
 
     def get_token(self) -> Caller | None:
         """A caller asks for a token; return it if it has to wait."""
-        now = self.clocks.client()
-        token = self.protocol.fresh_token(now)
-        call = None if token is not None else self.protocol.request_token(now)
+        asked = self.clocks.moment()
+        token = self.protocol.fresh_token(asked.read)
+        call = None if token is not None else self.protocol.request_token(asked.read)
         if call is None or (call.settled and call.error is None):
-            self.hand_out_at_once(now, token or self.protocol.newest_token())
+            self.hand_out_at_once(asked, token or self.protocol.newest_token())
             if call is not None:
                 self.pump()
             return None
         return self.wait("get token", call, wants_token=True)
 
-    def hand_out_at_once(self, now: Instant, token: str | None) -> None:
+    def hand_out_at_once(self, asked: Moment, token: str | None) -> None:
         """A caller gets a token without waiting."""
         name = self._name("get token")
         self.seen["callers", "got a token at once"] += 1
         self.history.note(CLIENT, f"{name}: {self.history.name(token)} at once", CALLERS)
-        self.watch.handed_out(token, now)
+        self.watch.handed_out(token, asked)
 
     def wait(self, name: str, call: Call, *, wants_token: bool = False, by_hand: bool = False) -> Caller:
         """Somebody waits for a call from now on."""
@@ -106,12 +105,12 @@ class Client:
         calls = self.protocol._calls
         ahead = calls.index(call) if call in calls else 0
         bound = (ahead + 1) * (self.policy.deadline + SLACK)
-        caller = Caller(who, call, self.clocks.client(), self.clocks.awake, bound, wants_token, by_hand)
+        caller = Caller(who, call, self.clocks.moment(), bound, wants_token, by_hand)
         self.history.note(CALLERS, who, CLIENT)
         self.waiting.setdefault(call, []).append(caller)
         self.seen["callers", "waited"] += 1
         if wants_token:
-            self.watch.has_to_wait(caller.asked_at)
+            self.watch.has_to_wait(caller.asked.read)
         self.pump()
         return caller
 

@@ -1,10 +1,20 @@
 # Time in a simulated world. True time only goes forward; every machine has its own idea of it.
 
+from typing import NamedTuple
+
 from tenure import Instant
 
-__all__ = ["Clocks"]
+__all__ = ["Clocks", "Moment"]
 
 EPOCH = 1_800_000_000  # true time 0 as Unix time
+
+
+class Moment(NamedTuple):
+    """One moment by all clocks, in seconds: the client's two, the time its machine has been running, true time."""
+
+    read: Instant
+    awake: float
+    true: float
 
 
 class Clocks:
@@ -34,6 +44,10 @@ class Clocks:
         if monotonic > self._monotonic:  # rounding must not turn it back
             self._monotonic = monotonic
         return Instant(self._monotonic, EPOCH + self.true + self.wall_offset)
+
+    def moment(self) -> Moment:
+        """Return this moment."""
+        return Moment(self.client(), self.awake, self.true)
 
     def server(self) -> float:
         """Return what the server reads."""

@@ -24,7 +24,8 @@ from tenure import (
     TenureError,
 )
 
-from .ledger import Ledger, dead_after
+from .clocks import Moment
+from .ledger import Issued, Ledger, dead_after
 from .rules import FRESHNESS, LIFETIMES
 from .secrets import Secrets
 
@@ -48,8 +49,7 @@ class Caller:
 
     name: str
     call: Call
-    asked_at: Instant
-    awake_asked_at: float  # seconds that the machine had been running
+    asked: Moment
     bound: float  # seconds that it may wait
     wants_token: bool = False
     by_hand: bool = False  # wants a refresh, needed or not
@@ -76,8 +76,8 @@ class CallerWatch:
         if self.ledger.works_for_sure(now):
             self.ledger.fail(FRESHNESS, "a caller has to wait although the token that is held still works")
 
-    def handed_out(self, token: str | None, asked_at: Instant) -> None:
-        """A caller that asked at `asked_at` gets `token` now."""
+    def handed_out(self, token: str | None, asked: Moment) -> None:
+        """A caller that asked at that moment gets `token` now."""
         ledger = self.ledger
         ledger.checked.update(["3", "10"])
         if not is_fit(token):
@@ -86,15 +86,17 @@ class CallerWatch:
         if pair is None:
             ledger.fail("10", "a token is handed out that the server did not issue")
             return
-        self._judge_age(asked_at.monotonic - pair.born_at.monotonic, asked_at.wall - pair.born_at.wall, token or "")
+        self._judge_age(pair, asked)
         if pair.order < self.newest_handed_out:
             ledger.fail("3", "an older token is handed out than somebody has already got")
         self.newest_handed_out = pair.order
 
-    def _judge_age(self, by_monotonic: float, by_wall: float, token: str) -> None:
+    def _judge_age(self, pair: Issued, asked: Moment) -> None:
         """Judge the age of a token when it was asked for. Two wall readings may be off by a second either way."""
-        pair = self.ledger.issued[token]
         limit = dead_after(pair.lifetime) + self.ledger.coarse
+        by_monotonic, by_wall = asked.read.monotonic - pair.born_at.monotonic, asked.read.wall - pair.born_at.wall
+        if pair.is_skewed and asked.true - pair.true_born_at < limit:
+            return  # a clock jumped before the client had it, and only the server could tell how old it was
         # A process that was not there when the token came knows of the monotonic clock only what the wall clock says.
         is_known = pair.process == self.ledger.process and not pair.in_doubt
         if by_monotonic >= limit and (is_known or by_wall > limit + 1):
@@ -122,7 +124,7 @@ class CallerWatch:
             self.ledger.fail("10", "a security token unfit for use is returned")
 
     def _judge_wait(self, caller: Caller) -> None:
-        waited = self.ledger.clocks.awake - caller.awake_asked_at
+        waited = self.ledger.clocks.awake - caller.asked.awake
         if waited > caller.bound:
             text = f"'{caller.name}' waited {waited:.1f} s, more than the {caller.bound:.1f} s that are promised"
             self.ledger.fail("7", text)
@@ -130,7 +132,7 @@ class CallerWatch:
     def _judge_gift(self, token: str | None, caller: Caller) -> None:
         if self.ledger.told is None or token != self.ledger.told.permission_token:
             self.ledger.fail("5", f"'{caller.name}' has waited for a token and gets one that is not the newest")
-        self.handed_out(token, caller.asked_at)
+        self.handed_out(token, caller.asked)
 
     def _judge_error(self, call: Call, error: TenureError, protocol: AuthorizationProtocol) -> None:
         self.secrets.look_at(f"{call!r} {error!r} {error} {error.copy()!r}")

@@ -18,6 +18,7 @@ __all__ = ["Run", "Seen", "live"]
 CHUNK = 100  # lives that a process lives at a stretch
 
 Seen = Counter[tuple[str, str]]
+Live = Callable[[range], tuple[int, Seen, int | None]]  # see `live`, which is for a single session
 Tick = Callable[[float, str], None]  # how much is done, from 0 to 1; how fast
 
 
@@ -50,11 +51,14 @@ class Run:
         was_interrupted: by Ctrl-C.
     """
 
-    def __init__(self, first: int, lives: int | None, minutes: float | None, jobs: int) -> None:
+    def __init__(
+        self, first: int, lives: int | None, minutes: float | None, jobs: int, other: Live | None = None
+    ) -> None:
         self.first = first
         self.lives = lives
         self.minutes = minutes
         self.jobs = jobs
+        self._live = other or live
         self.lived = 0
         self.seen: Seen = Counter()
         self.failed: int | None = None
@@ -98,13 +102,13 @@ class Run:
 
     def _results(self) -> Iterator[tuple[int, Seen, int | None]]:
         if self.jobs == 1:
-            yield from map(live, self._chunks())
+            yield from map(self._live, self._chunks())
             return
         with ProcessPoolExecutor(self.jobs, initializer=leave_interrupts_to_the_parent) as pool:
             waiting: list[Future[tuple[int, Seen, int | None]]] = []
             try:
                 for chunk in self._chunks():
-                    waiting.append(pool.submit(live, chunk))
+                    waiting.append(pool.submit(self._live, chunk))
                     if len(waiting) >= 2 * self.jobs:  # enough for all to be busy, and no more in memory
                         yield waiting.pop(0).result()
                 while waiting:

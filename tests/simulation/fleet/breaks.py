@@ -194,11 +194,13 @@ def show_what_is_stored(patch: pytest.MonkeyPatch) -> None:
 # The kinds of worlds in which the breaks show.
 CALM = Settings(REDIS, 4, 2, 60, 180_000, 100_000, 20)
 PAUSED = replace(CALM, pauses=True, operations=30)
+PAUSED_PAIR = replace(PAUSED, processes=2, operations=15)
 PAUSED_FILE = replace(PAUSED, store=FILE, machines=1, permission_lifetime=900)
 SUSPENDED = replace(CALM, suspends=True, machines=4, grace=5, trouble=0.3, operations=30)
 CRASHING = replace(CALM, crashes=True, grace=0)
 TROUBLED = replace(CALM, trouble=0.3, grace=0)
-STORE_TROUBLED = replace(CALM, store_trouble=0.5, permission_lifetime=5)
+STORE_TROUBLED = replace(CALM, store_trouble=0.5)
+STORE_AWAY = replace(CALM, store=FILE, machines=1, outages=True)
 
 BREAKS: dict[Break, tuple[str, Settings]] = {
     send_before_the_lease_is_taken: ("1", CALM),
@@ -210,9 +212,9 @@ BREAKS: dict[Break, tuple[str, Settings]] = {
     believe_a_stored_token_to_be_new: ("3", CALM),
     count_from_when_the_answer_was_read: ("3", PAUSED),
     do_not_save_an_expiry: ("4", TROUBLED),
-    forget_a_pair_that_cannot_be_saved: ("2", STORE_TROUBLED),
+    forget_a_pair_that_cannot_be_saved: ("2", STORE_AWAY),
     refresh_although_others_have: ("5", CALM),
-    save_without_looking_at_the_lease: ("6", PAUSED),
+    save_without_looking_at_the_lease: ("6", PAUSED_PAIR),
     never_give_the_lease_back: ("7", CALM),
     wait_for_others_for_ever: ("7", PAUSED_FILE),
     look_without_an_end: ("7", CALM),

@@ -26,6 +26,7 @@ __all__ = ["TICK", "AsyncioTurns", "Operation", "TrioTurns", "Turns", "interrupt
 
 TICK = 2.0**-20  # seconds that a turn takes; as a power of two, so that sums of it are exact
 LAST = 2000  # turns; nothing that is walked through takes as many
+ENDLESS = 20_000  # turns; a run that takes as many does not end
 
 Operation = Callable[[], Awaitable[Any]]
 Main = Callable[[], Awaitable[Any]]
@@ -41,6 +42,7 @@ class Agenda:
     def take_turn(self) -> None:
         """One more turn has come."""
         self.turns += 1
+        assert self.turns != ENDLESS, "somebody waits for ever"
         for act in self._due.pop(self.turns, ()):
             act()
 
@@ -260,9 +262,10 @@ def walk(visit: Callable[[int], bool]) -> int:
 
 
 async def go_on(rest: Callable[[], Awaitable[None]]) -> None:
-    """Take turn after turn."""
-    while True:
+    """Take turn after turn, as long as any run may take."""
+    for _ in range(ENDLESS):
         await rest()
+    raise AssertionError("somebody waits for ever")
 
 
 def open_files() -> int:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from tenure import Stored
 from tenure.transports.stores import FileStore, LeaseLostError
 from tenure.transports.stores.conformance.bench import acquire
@@ -18,21 +17,11 @@ from . import recipes
 KEY = "4f1c"
 
 
-@pytest.fixture
-def directory(tmp_path: Path) -> str:
-    return str(tmp_path / "sessions")
+def other_process(directory: Path) -> OtherProcess:
+    return OtherProcess(f"{recipes.__name__}:file_store", [str(directory)])
 
 
-@pytest.fixture
-def store(directory: str) -> FileStore:
-    return FileStore(directory)
-
-
-def other_process(directory: str) -> OtherProcess:
-    return OtherProcess(f"{recipes.__name__}:file_store", [directory])
-
-
-def test_lease_of_a_killed_process_is_free_at_once(directory: str, store: FileStore) -> None:
+def test_lease_of_a_killed_process_is_free_at_once(directory: Path, store: FileStore) -> None:
     """The kernel frees its lock; nobody waits for the ttl of an hour."""
     with other_process(directory) as other:
         assert other.tell("acquire", KEY, 3600) == "taken"
@@ -42,7 +31,7 @@ def test_lease_of_a_killed_process_is_free_at_once(directory: str, store: FileSt
     assert stored.interrupted
 
 
-def test_stopped_process_keeps_its_lease(directory: str, store: FileStore) -> None:
+def test_stopped_process_keeps_its_lease(directory: Path, store: FileStore) -> None:
     """A kernel's lock does not lapse: others wait, however long ago the ttl has ended; the save is sound."""
     with other_process(directory) as other:
         assert other.tell("acquire", KEY, 0.01) == "taken"
@@ -56,7 +45,7 @@ def test_stopped_process_keeps_its_lease(directory: str, store: FileStore) -> No
     assert (stored.state, stored.interrupted) == ({"text": "from the stopped one"}, False)
 
 
-def test_deleted_session_is_not_saved_by_a_stopped_process(directory: str, store: FileStore) -> None:
+def test_deleted_session_is_not_saved_by_a_stopped_process(directory: Path, store: FileStore) -> None:
     """A logout meanwhile is final."""
     with other_process(directory) as other:
         assert other.tell("acquire", KEY, 60) == "taken"
@@ -84,7 +73,7 @@ def test_child_has_none_of_its_parents_leases(store: FileStore) -> None:
     store.save(lease, {"from": "parent"})
 
 
-def test_end_of_a_child_does_not_free_its_parents_lease(directory: str, store: FileStore) -> None:
+def test_end_of_a_child_does_not_free_its_parents_lease(directory: Path, store: FileStore) -> None:
     """The child closes its copy of the descriptor without unlocking: a lock belongs to both copies."""
     held: list[Stored] = [store.acquire(KEY, 60)]
     in_child(held.clear)  # the lock object is destroyed there, as at the end of a program
@@ -103,9 +92,9 @@ sys.stdin.read()  # the child, too
 """
 
 
-def test_child_does_not_keep_its_parents_lease(directory: str, store: FileStore) -> None:
+def test_child_does_not_keep_its_parents_lease(directory: Path, store: FileStore) -> None:
     """When the parent is dead, the lease is free, though the child lives on."""
-    command = [sys.executable, "-c", FORKS, directory]
+    command = [sys.executable, "-c", FORKS, str(directory)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == "taken\n"
@@ -134,7 +123,7 @@ def test_abandoned_lease_is_free_and_interrupts(store: FileStore) -> None:
     assert (stored.state, stored.interrupted) == ({"a": 1}, True)
 
 
-def test_two_stores_of_one_process_exclude_each_other(directory: str) -> None:
+def test_two_stores_of_one_process_exclude_each_other(directory: Path) -> None:
     """Options of filelock: no singleton, which would let the second one in as well."""
     first, second = FileStore(directory), FileStore(directory)
     lease = first.acquire(KEY, 60).lease

@@ -11,7 +11,6 @@ import pytest
 import redis
 from redis import exceptions
 from tenure.transports.stores import LeaseLostError, RedisStore, StoreError
-from tenure.transports.stores._redis_errors import explain
 from tenure.transports.stores.conformance.bench import until
 
 from .redis_server import RedisServer, free_port
@@ -176,58 +175,6 @@ def test_scripts_forgotten(redis_server: RedisServer, store: RedisStore) -> None
     store.save(lease, {"number": 1})
 
 
-def test_something_else_under_the_key(redis_server: RedisServer, store: RedisStore) -> None:
-    """Another program's value is neither read nor overwritten."""
-    with redis_server.client() as client:
-        client.set(f"tenure:{KEY}", SECRET)
-        for operation in (lambda: store.load(KEY), lambda: store.acquire(KEY, 60)):
-            assert "another prefix" in reason(operation)
-        assert client.get(f"tenure:{KEY}") == SECRET.encode()
-
-
-@pytest.mark.parametrize("decode", [False, True])
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("state", b""),
-        ("state", b'{"a":'),
-        ("state", b"[]"),
-        ("state", b"1"),
-        ("state", b"\xff\xfe\x00"),
-        ("state", b"[" * 100_000),
-        ("version", b"x"),
-        ("version", b"1.5"),
-        ("version", b""),
-    ],
-)
-def test_damaged_state_is_a_problem_and_can_be_replaced(
-    redis_server: RedisServer, decode: bool, field: str, value: bytes
-) -> None:
-    """Whatever somebody has put there: it is reported, the lease can be had, and the next save makes it good."""
-    with redis_server.client(decode_responses=decode) as client:
-        store = RedisStore(client)
-        saved(store)
-        client.hset(f"tenure:{KEY}", field, value)
-        stored = store.acquire(KEY, 60)
-        assert stored.state is None
-        assert stored.problem is not None
-        assert "establish the session anew" in stored.problem
-        store.save(stored.lease, {"number": 2}, release=True)
-        assert store.load(KEY).state == {"number": 2}
-
-
-def test_damaged_lease_can_be_taken(redis_server: RedisServer, store: RedisStore) -> None:
-    """A lease without a readable end has ended."""
-    saved(store)
-    with redis_server.client() as client:
-        for end in ("x", ""):
-            client.hset(f"tenure:{KEY}", mapping={"lease": "somebody's", "ends_at": end, "saved_at": end})
-            stored = store.acquire(KEY, 60)
-            assert stored.lease is not None
-            assert stored.interrupted
-            assert stored.age is None
-
-
 def test_replica(redis_server: RedisServer, new_server: NewServer) -> None:
     """It can be read, and takes no lease; once it is promoted it does, with what it has got."""
     saved(RedisStore.from_url(redis_server.url))
@@ -329,31 +276,6 @@ def test_too_few_replicas(redis_server: RedisServer, store: RedisStore) -> None:
     """A server that was told to write only with replicas has none (NOREPLICAS)."""
     redis_server.configure("min-replicas-to-write", 1)
     assert "too few replicas" in reason(lambda: store.acquire(KEY, 60))
-
-
-@pytest.mark.parametrize(
-    ("problem", "words"),
-    [
-        (exceptions.ResponseError("ERR Error running script: @user_script: 3: -OOM command not allowed"), "maxmemory"),
-        (exceptions.MasterDownError("Link with MASTER is down"), "lost its primary"),
-        (exceptions.MovedError("866 127.0.0.1:7001"), "RedisCluster"),
-        (exceptions.SlotNotCoveredError("slot"), "does not serve the slot"),
-        (exceptions.ResponseError("BUSY Redis is busy running a script"), "SCRIPT KILL"),
-        (
-            exceptions.ResponseError(f"ERR unknown command 'EVALSHA', with args beginning with: '{SECRET}'"),
-            "failed with",
-        ),
-        (exceptions.InvalidResponse(f"Protocol Error: {SECRET}"), "failed with InvalidResponse"),
-        (exceptions.ConnectionError(f"Error connecting to redis://:{SECRET}@host"), "cannot be reached"),
-        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "decode_responses"),
-        (OSError(SECRET), "failed with OSError"),
-    ],
-)
-def test_other_failures_are_explained_without_their_words(problem: Exception, words: str) -> None:
-    """What a small server cannot be made to say; a server's own words may quote what it was sent."""
-    said = explain(problem)
-    assert words in said
-    assert SECRET not in said
 
 
 def test_no_failure_of_the_client_escapes(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,12 +10,14 @@ from tenure import (
     EXPIRED,
     LEASE_LOST,
     REFRESH,
+    STORE_FAILED,
     Call,
     Event,
     Instant,
     RefusedError,
     Request,
     Response,
+    SaveState,
     SendFailure,
     SessionExpired,
     SessionExpiredError,
@@ -40,9 +42,8 @@ class Flight:
 
     request: Request
     until: float  # true time at which its process gives it up, if nothing stops it
-    is_excused: (
-        bool  # its process was stopped between the last look at the lease and the first byte, or saw wrong clocks
-    )
+    doubt: float  # seconds by which that may be wrong: after a suspend there is only the wall clock, which is coarse
+    is_excused: bool  # its process was stopped between its last look at the lease and the first byte; see verdicts.py
 
 
 @dataclass
@@ -101,6 +102,7 @@ class FleetOracle:
         self.overaged: set[tuple[Who, str]] = set()  # refresh tokens beside which a process may take the other for dead
         self.invalidated: set[str] = set()
         self.replayed: set[str] = set()  # pairs that came again: they may have died while nobody received them
+        self.kept_on_the_way: set[str] = set()  # pairs that came in place of another answer
         self.checked: Counter[int] = Counter()
 
     def fail(self, invariant: int, text: str) -> None:
@@ -111,7 +113,7 @@ class FleetOracle:
     def sent(self, process: "Process", request: Request, flight: Flight) -> None:
         """A process sends a request: the first byte leaves."""
         self.checked.update([1])
-        others = [each for each in self.flights.values() if each.until > self.time.now]
+        others = [each for each in self.flights.values() if each.until > self.time.now + each.doubt]
         if process.who in self.flights:
             self.fail(1, "a request is sent while this process waits for the answer to another one")
         if self.is_trusted and not flight.is_excused and not all(each.is_excused for each in others):
@@ -127,9 +129,7 @@ class FleetOracle:
         if token not in self.presented:
             self._judge_need(process, token)
         seen = self.presented.setdefault(token, Presented())
-        # An old replica looks new to a clock that was set, or has stood still.
-        is_fooled = not self.is_trusted and max(process.machine.set_at, process.machine.suspended_at) >= 0
-        if process.who in seen.answered and not is_fooled:
+        if self.is_trusted and process.who in seen.answered:
             self.fail(2, "a refresh token is presented by a process that has received an answer for it")
         if self.is_trusted and seen.request_ids - {request_id}:
             self.fail(2, "a refresh token is presented again with another request id")
@@ -158,6 +158,8 @@ class FleetOracle:
         flight = self.flights.pop(process.who)
         self.in_doubt.discard(process.who)
         token = _refresh_token(flight.request)
+        if not is_clear and permission_token is not None:
+            self.kept_on_the_way.add(permission_token)
         if not is_clear or not isinstance(report, Response):
             return
         self.store_failed.discard(process.who)
@@ -183,6 +185,8 @@ class FleetOracle:
         """A process has learnt what the store, which acted at that true time, says."""
         if isinstance(report, SendFailure):
             (self.lost_lease if report.kind == LEASE_LOST else self.store_failed).add(process.who)
+            if report.kind == STORE_FAILED and isinstance(step, SaveState):
+                self.to_save.pop(process.who, None)  # its process keeps it, and saves it when it is asked for a token
         elif "state" in step.reports and acted_at is not None:
             self.looked_at[process.who], self.asked_at[process.who] = acted_at, process.step_at
             if report.lease is not None:
@@ -248,8 +252,9 @@ class FleetOracle:
         until = issued.lifetime + issued.saved_late
         by_monotonic = asked_at.monotonic - born_at.monotonic >= until
         by_wall = asked_at.wall - born_at.wall > until
-        # Who finds an emptied store cannot know that what it presents was presented before.
-        is_fooled = not self.is_trusted and token in self.replayed
+        # Who finds an emptied store cannot know that what it presents was presented before; nor can anybody know the
+        # age of an answer that somebody on the way has kept.
+        is_fooled = token in self.kept_on_the_way or (token in self.replayed and not self.is_trusted)
         if by_monotonic and by_wall and not is_fooled:
             self.fail(3, "a token is handed out that was dead by both clocks when it was asked for")
         if token not in self.saved and not process.world.settings.blind:

@@ -88,11 +88,12 @@ class SimulatedStore:
 
     def roll_back(self, writes: int) -> None:
         """A replica is promoted to which the last writes had not come, or a file is restored from a copy."""
-        now, self.record = self.record, self.past[-min(writes, len(self.past))]
+        now, old = self.record, self.past[-min(writes, len(self.past))]
         if self.is_kernel_held:  # the lock is not in the file
             is_held = now.lease is not None and now.until > self.time.now
-            self.record = replace(now if is_held else self.record, state=self.record.state, version=self.record.version)
-            self.record = self.record if is_held else replace(self.record, until=0.0)
+            lock = now if is_held else replace(old, until=0.0)
+            old = replace(old, lease=lock.lease, holder=lock.holder, until=lock.until)
+        self.record = old
         self.past = [self.record]
 
     def damage(self, is_garbage: bool) -> None:

@@ -208,7 +208,8 @@ class FleetWorld:
         trouble = 0.0 if self.is_calm or number in self.plan.calm else self.settings.trouble
         fate = draw_fate(rng, trouble, seconds) if trouble else answered(rng, seconds)
         self.fates[fate.name] += 1
-        self.oracle.sent(process, request, Flight(request, looked_at + seconds, is_excused))
+        doubt = 1.0 if process.machine.suspended_at >= self.oracle.looked_at.get(process.who, 0.0) else 0.0
+        self.oracle.sent(process, request, Flight(request, looked_at + seconds, doubt, is_excused))
         if is_excused:
             self.verdicts.excused.add(dict(request.headers)["request-id"])
         if fate.name != "answered":
@@ -249,7 +250,7 @@ class FleetWorld:
     def _from_server(self, process: Process, told: Response | SendFailure, is_clear: bool) -> Response | SendFailure:
         text = told.reason if isinstance(told, SendFailure) else f"{told.status}"
         self.note(self.history.server, text, process.index)
-        self.oracle.reported(process, told, is_clear, _token_in(told) if is_clear else None)
+        self.oracle.reported(process, told, is_clear, _token_in(told))
         return told
 
     def _describe(self, request: Request) -> str:
@@ -270,7 +271,7 @@ def _token_in(told: object) -> str | None:
         return None
     try:
         token: str = json.loads(told.body)["data"]["permissionToken"]["permissionToken"]
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None
     return token
 

@@ -144,6 +144,7 @@ class _Conversation(asyncio.Protocol):
         assert transport is not None
         if self._report is not None:  # the connection has ended already
             return
+        self._exchange.prepare()
         if self._loop.time() >= self._ends_at or wall() >= self._ends_at_wall:
             # The whole process was stopped or suspended in the meantime: by now this may be somebody else's turn.
             self._settle(self._exchange.failure())
@@ -163,7 +164,7 @@ class _Conversation(asyncio.Protocol):
         """Leave nothing behind. All is read, or nobody wants the rest; a polite close could hang."""
         self._timer.cancel()
         if self._transport is not None:
-            self._loop.call_soon(self._transport.abort)  # soon: those who wait for the outcome go first
+            self._loop.call_later(0, self._transport.abort)  # those who wait for the outcome go first
 
     # What the loop calls
 

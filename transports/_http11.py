@@ -47,8 +47,10 @@ class HttpExchange:
         self.port = parts.port or (443 if self.is_tls else 80)
         self.place = CONNECT
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
-        # Now rather than when it is sent: between the last look at the time and the first byte nothing may take long.
-        self._data = self._serialize(request, parts.path or "/", parts.netloc)
+        self._request = request
+        self._target = parts.path or "/"
+        self._authority = parts.netloc
+        self._data: bytes | None = None
         self._head: h11.Response | None = None
         self._body = bytearray()
         self._interim = 0
@@ -57,8 +59,30 @@ class HttpExchange:
         """The connection stands, TLS comes next."""
         self.place = HANDSHAKE
 
+    def prepare(self) -> None:
+        """The connection stands: put the request into bytes.
+
+        Not earlier, since the server has something to do as well once it is called. And not when it is sent: between
+        the last look at the time and the first byte nothing may take long.
+        """
+        head = h11.Request(
+            method=self._request.method,
+            target=self._target,
+            headers=[
+                ("host", self._authority),
+                ("user-agent", "tenure"),
+                *self._request.headers,
+                ("accept-encoding", "identity"),
+                ("content-length", str(len(self._request.body))),
+                ("connection", "close"),
+            ],
+        )
+        pieces = [self._http.send(event) for event in (head, h11.Data(self._request.body), h11.EndOfMessage())]
+        self._data = b"".join([piece or b"" for piece in pieces])
+
     def data_to_send(self) -> bytes:
         """Return the whole request as bytes, which hold secrets. From here on it may have been seen. Call it once."""
+        assert self._data is not None
         self.place = SEND
         return self._data
 
@@ -85,22 +109,6 @@ class HttpExchange:
         except h11.RemoteProtocolError:  # its text may quote what the server sent
             raise SendFailure(AMBIGUOUS, "the answer was cut off, or is not HTTP") from None
         return None
-
-    def _serialize(self, request: Request, target: str, authority: str) -> bytes:
-        head = h11.Request(
-            method=request.method,
-            target=target,
-            headers=[
-                ("host", authority),
-                ("user-agent", "tenure"),
-                *request.headers,
-                ("accept-encoding", "identity"),
-                ("content-length", str(len(request.body))),
-                ("connection", "close"),
-            ],
-        )
-        pieces = [self._http.send(event) for event in (head, h11.Data(request.body), h11.EndOfMessage())]
-        return b"".join(piece or b"" for piece in pieces)
 
     def _take(self, event: object) -> Response | None:
         if isinstance(event, h11.InformationalResponse):

@@ -42,6 +42,7 @@ class StreamSender:
                 try:
                     stream = await self._secure(exchange, tcp)
                     scope.shield = True
+                    exchange.prepare()
                     if trio.current_time() >= ends_at or wall() >= ends_at_wall:
                         # The whole process was stopped or suspended: by now this may be somebody else's turn.
                         raise exchange.failure()

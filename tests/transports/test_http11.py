@@ -21,6 +21,7 @@ UNTIL_CLOSE = b"HTTP/1.0 200 OK\r\n\r\nhello"
 def exchange(url: str = "http://127.0.0.1:8080/authorization/v1/x") -> HttpExchange:
     """An exchange whose request has been sent."""
     made = HttpExchange(Request("POST", url, HEADERS, BODY))
+    made.prepare()
     made.data_to_send()
     made.wait_for_answer()
     return made
@@ -41,7 +42,9 @@ def feed(pieces: list[bytes], end: bool = True) -> Response | SendFailure | None
 
 def test_the_request_is_sent_as_it_is() -> None:
     """Method, path, headers and body are the core's; the rest is what HTTP needs on a connection of its own."""
-    sent = HttpExchange(Request("POST", "http://127.0.0.1:8080/a/b", HEADERS, BODY)).data_to_send()
+    made = HttpExchange(Request("POST", "http://127.0.0.1:8080/a/b", HEADERS, BODY))
+    made.prepare()
+    sent = made.data_to_send()
     head, _, body = sent.partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
     assert lines[0] == "POST /a/b HTTP/1.1"
@@ -66,6 +69,7 @@ def test_where_to_connect(url: str, expected: tuple[str, int, bool]) -> None:
     """Scheme, host and port come from the url; an empty path is a slash."""
     made = HttpExchange(Request("POST", url, (), b""))
     assert (made.host, made.port, made.is_tls) == expected
+    made.prepare()
     assert made.data_to_send().startswith((b"POST /x ", b"POST / "))
 
 
@@ -154,7 +158,7 @@ def test_a_failure_means_what_its_place_says() -> None:
     """DESIGN.md, Failures: not sent until the first byte is handed over; from then on ambiguous, whatever its name."""
     made = HttpExchange(Request("POST", "https://127.0.0.1/x", (), BODY))
     texts = []
-    for step in (lambda: None, made.start_handshake, made.data_to_send, made.wait_for_answer):
+    for step in (made.prepare, made.start_handshake, made.data_to_send, made.wait_for_answer):
         step()
         late, refused = made.failure(), made.failure(ConnectionRefusedError(111, "Connection refused"))
         assert late.kind == refused.kind

@@ -45,9 +45,8 @@ class SharedExchange(Exchange):
         if self.call.kind == VERIFY:
             yield from super()._tell(now)
         elif self.call.kind == LOAD:
-            asked_at = now
-            reply, now = yield store_steps.LoadState(self.key)
-            self.call.settle(self._look(reply, asked_at, now))
+            reply, then = yield store_steps.LoadState(self.key)
+            self.call.settle(self._look(reply, now, then))
         else:
             yield from self._share(now.monotonic + self.policy.deadline, now)
 
@@ -209,9 +208,8 @@ class SharedExchange(Exchange):
 
     def _save(self, pair: "TokenPair", now: "Instant") -> "Steps[Instant]":
         """Save `pair`, then make it the current one (invariant 8); else settle the call with an error."""
-        session = self.session
         for attempts_left in range(SAVE_ATTEMPTS - 1, -1, -1):
-            reply, now = yield store_steps.SaveState(self.lease, session.to_snapshot(now, pair))
+            reply, now = yield store_steps.SaveState(self.lease, self.session.to_snapshot(now, pair))
             if not isinstance(reply, SendFailure):
                 self._take_note_of_saved(pair, reply, now)
                 return now
@@ -219,7 +217,7 @@ class SharedExchange(Exchange):
                 raise LeaseLostError
             reason = f"the new pair could not be saved: {reply.reason}"
             if attempts_left:
-                delay = self.policy.backoff(SAVE_ATTEMPTS - attempts_left, session.chance())
+                delay = self.policy.backoff(SAVE_ATTEMPTS - attempts_left, self.session.chance())
                 self._record_failure(Verdict(NOT_SENT, reason), delay, now)
                 _, now = yield Sleep(delay)
             elif self.policy.refreshes_blindly:

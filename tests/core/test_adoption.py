@@ -109,6 +109,16 @@ def test_token_that_was_refused_elsewhere_is_not_handed_out() -> None:
     assert second.protocol.generation == 2
 
 
+def test_token_that_was_refused_elsewhere_is_not_even_ready() -> None:
+    """The fast path is closed in the same moment, not only at the end of the exchange."""
+    fleet = Fleet()
+    first, second = fleet.established(), fleet.start()
+    first.refresh()
+    second.protocol.held.adopt({**first.stored(), "invalidated": True}, second.now(), 0.0)
+    assert second.protocol.generation == 2
+    assert second.protocol.fresh_token(second.now()) is None
+
+
 def test_adopted_pair_counts_as_presented() -> None:
     """An answer to it may be the one that somebody else got: its lifetimes count from then."""
     fleet = Fleet()

@@ -7,6 +7,7 @@ from tenure import (
     EXPIRED,
     AcquireLease,
     AttemptError,
+    AttemptFailed,
     LoadState,
     RefreshError,
     ReleaseLease,
@@ -59,8 +60,10 @@ def test_blind_refresh_at_the_end_of_the_token() -> None:
     assert set(process.did[:-1]) == {"AcquireLease"}
     assert process.slept < 20
     assert process.protocol.fresh_token(process.now())
-    reasons = process.reasons()
-    assert set(reasons) == {"the store failed: no route"}
+    failed = [event for event in process.protocol.take_events() if isinstance(event, AttemptFailed)]
+    assert {event.reason for event in failed} == {"the store failed: no route"}
+    assert len(failed) == len(process.did) - 1
+    assert [event.retry_in is None for event in failed] == [False] * (len(failed) - 1) + [True]
 
 
 def test_blind_request_has_no_lease_that_could_end() -> None:

@@ -217,8 +217,10 @@ def test_unsaved_pair_with_a_dead_token_is_followed_by_another() -> None:
     """Invariant 3: saved, and used for the next refresh under a lease of its own."""
     process = unsaved()
     process.pass_time(DEAD_AT)
+    slept = process.slept
     assert process.get_token().error is None
     assert process.did == ["AcquireLease", "SaveState", "AcquireLease", "SendRequest", "SaveState"]
+    assert process.slept == slept
     assert process.stored_generation() == process.protocol.generation == 3
 
 

@@ -321,6 +321,19 @@ def test_machine_that_slept_between_two_attempts_renews_its_lease() -> None:
     assert fleet.service.statistics.reuse_detected == 0
 
 
+@pytest.mark.parametrize(("passed", "asleep", "wall_ahead"), [(8, 7.5, 0), (8, 0, -3600)])
+def test_either_clock_says_that_the_lease_is_too_short(passed: float, asleep: float, wall_ahead: int) -> None:
+    """DESIGN.md, Time: either alone lies. The one was stopped by a nap, the other was set back."""
+    process = Fleet().established()
+    call = process.protocol.refresh()
+    fail_later(process, 0, NOT_SENT)
+    process.pass_time(passed)
+    process.asleep, process.wall_ahead = asleep, wall_ahead
+    process.run(call)
+    assert call.error is None
+    assert process.did == ["AcquireLease", "SendRequest", "RenewLease", "SendRequest", "SaveState"]
+
+
 def test_wall_clock_that_is_set_costs_a_renewal_at_most() -> None:
     """An operator or NTP moves it: no harm done."""
     process = Fleet().established()

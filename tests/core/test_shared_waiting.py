@@ -100,7 +100,7 @@ def test_waiting_for_a_lease_that_never_comes_is_bounded(kind: str, error: type)
     second.run(call)
     assert call.error is not None
     assert type(call.error) is error
-    assert "another process has the lease" in str(call.error)
+    assert str(call.error) == f"could not {kind}: another process has the lease and does not come to an end"
     assert call.error.retry_after is not None
     assert 29 < fleet.store.seconds - began < 30
     assert second.sent == []

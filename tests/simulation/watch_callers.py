@@ -93,7 +93,8 @@ class CallerWatch:
 
     def _judge_age(self, pair: Issued, asked: Moment) -> None:
         """Judge the age of a token when it was asked for. Two wall readings may be off by a second either way."""
-        limit = dead_after(pair.lifetime) + self.ledger.coarse
+        # The leeway of a replay is a tenth of what was left of it when it came; what that was only the server can tell.
+        limit = (pair.lifetime if pair.is_replay else dead_after(pair.lifetime)) + self.ledger.coarse
         by_monotonic, by_wall = asked.read.monotonic - pair.born_at.monotonic, asked.read.wall - pair.born_at.wall
         if pair.is_skewed and asked.true - pair.true_born_at < limit:
             return  # a clock jumped before the client had it, and only the server could tell how old it was

@@ -165,6 +165,7 @@ class Client:
         self.seen["callers", f"{what}, {self._activity()}"] += 1
         self.history.note(CLIENT, text)
         self.life += 1
+        self.exchange_began = None  # what comes next is another exchange, over other connections
         self.wire.cut_off()
 
     # The driver

@@ -4,7 +4,6 @@
 import json
 import math
 import os
-import secrets
 import threading
 from typing import Any, TypeVar
 
@@ -31,7 +30,7 @@ class Lease:
 
     def __init__(self, key: str) -> None:
         self.key = key
-        self.id = secrets.token_hex(16)
+        self.id = os.urandom(16).hex()
         self.is_over = False
         self.guard = threading.Lock()
         self._process = os.getpid()
@@ -100,4 +99,4 @@ def new_version() -> int:
     more, and whoever remembers it would take another state for the one that it knows. Below 2**53, which JSON and Lua
     hold exactly.
     """
-    return secrets.randbelow(2**53 - 1) + 1
+    return int.from_bytes(os.urandom(7), "big") >> 3 or 1

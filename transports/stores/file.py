@@ -19,7 +19,8 @@ import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 from ... import Stored, UsageError
 from . import LeaseLostError, StoreError
@@ -27,10 +28,12 @@ from ._arguments import Lease, check_key, check_state, check_ttl, encode, new_ve
 from ._boot_clock import age_of, boot_id, seconds_since_boot
 from ._directory import SafeDirectory
 
-try:
-    from filelock import FileLock, Timeout
-except ImportError as problem:
-    raise ImportError("FileStore needs filelock, which is not installed: pip install 'tenure[file]'") from problem
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+# Looked for now, and loaded when the first lease is taken: who only reads a token need not wait for it.
+if find_spec("filelock") is None:
+    raise ImportError("FileStore needs filelock, which is not installed: pip install 'tenure[file]'")
 
 __all__ = ["FileStore"]
 
@@ -42,7 +45,7 @@ class FileLease(Lease):
 
     __slots__ = ("lock",)
 
-    def __init__(self, key: str, lock: FileLock) -> None:
+    def __init__(self, key: str, lock: "FileLock") -> None:
         super().__init__(key)
         self.lock = lock
 
@@ -128,8 +131,10 @@ class FileStore:
             self._directory.remove(_name(key, "lease"), _name(key, "json"))  # the mark first: then no save comes
             self._directory.flush()
 
-    def _lock(self, key: str) -> FileLock | None:
+    def _lock(self, key: str) -> "FileLock | None":
         """Return the kernel's lock, or None if somebody has it."""
+        from filelock import FileLock, Timeout
+
         # An object per lease, known to its holder only, and given back by whichever of its threads: no singleton, which
         # would let a second acquire of this process in, and nothing thread-local. A file system without locks is an
         # error, since the marker file in their stead would outlive a killed holder. After fork() filelock closes the

@@ -270,10 +270,10 @@ def _token_in(told: object) -> str | None:
     if not isinstance(told, Response) or told.status != 200:
         return None
     try:
-        token: str = json.loads(told.body)["data"]["permissionToken"]["permissionToken"]
+        token = json.loads(told.body)["data"]["permissionToken"]["permissionToken"]
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
-    return token
+    return token if isinstance(token, str) else None
 
 
 def name_of(step: Any) -> str:

@@ -151,6 +151,7 @@ print(*sys.modules)
     assert "tenure.transports.cli.token" in loaded
     assert not loaded & {"requests", "urllib3", "rich", "jwt", "trio", "ssl", "shtab", "importlib.metadata"}
     assert not loaded & {"tenure.transports.blocking", "tenure.transports.emulator", "asyncio", "http.client", "uuid"}
+    assert not loaded & {"filelock", "dataclasses", "secrets"}
 
 
 def test_profiles_stand_side_by_side(shells: Shells) -> None:

@@ -116,7 +116,10 @@ def test_problem_of_the_inner_store_is_passed_on(inner: FileStore, tmp_path: Pat
     assert store.load(KEY).problem == inner.load(KEY).problem
 
 
-@pytest.mark.parametrize("keys", [[], OLD, OLD.encode(), None, 7, ["short"], [b"\xff" * 32], [None], [OLD, "x" * 44]])
+WRONG_KEYS = [[], OLD, OLD.encode(), None, 7, ["short"], [b"\xff" * 32], [None], [OLD, "x" * 44]]
+
+
+@pytest.mark.parametrize("keys", WRONG_KEYS, ids=range(len(WRONG_KEYS)))  # no key in the name of a test
 def test_wrong_keys_are_refused_and_not_shown(inner: FileStore, keys: Any) -> None:
     """A mistyped key is a secret all the same."""
     with pytest.raises(UsageError) as caught:

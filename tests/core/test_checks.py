@@ -186,6 +186,9 @@ def test_unfit_lists(value: object, why: str) -> None:
         ("a\n", False),
     ],
 )
-def test_header_safety(text: str, safe: bool) -> None:
-    """Invariant 10: visible ASCII, no spaces (RFC 9110, section 5.5)."""
+@pytest.mark.parametrize("has_isascii", [True, False], ids=["CPython", "MicroPython"])
+def test_header_safety(text: str, safe: bool, has_isascii: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Invariant 10: visible ASCII, no spaces (RFC 9110, section 5.5), with and without what MicroPython lacks."""
+    if not has_isascii:
+        monkeypatch.setattr("tenure.checks._IS_ASCII", None)
     assert is_header_safe(text) is safe

@@ -22,10 +22,10 @@ NEVER = "it was never established"
 class Verdicts:
     """Judges what the server does. `reasons` are those for which the session may be lost now."""
 
-    def __init__(self, oracle: FleetOracle, grace: float, is_blind: bool) -> None:
+    def __init__(self, oracle: FleetOracle, grace: float) -> None:
         self.oracle = oracle
         self.grace = grace
-        self.is_blind = is_blind
+        self.newest_saved = -1
         self.reasons: set[str] = {NEVER}
         self.all_reasons: set[str] = set()
         self.excused: set[str] = set()  # request ids that a process sent which was stopped in the window
@@ -90,8 +90,10 @@ class Verdicts:
         newest_first = max(pair.order for pair in self.oracle.issued.values() if pair.is_first)
         is_untouched = issued.refresh_token not in self.oracle.presented
         if issued.is_first and issued.order >= newest_first and is_untouched and state["state"] == ACTIVE:
-            # Somebody may still hold a pair that was got blindly, and save it over this one.
-            self.reasons.intersection_update({UNTRUSTED} if self.is_blind else set())
+            self.reasons.clear()
+        if issued.order < self.newest_saved:  # a pair that somebody still had from before; see the oracle's invariant 6
+            self._add(UNTRUSTED)
+        self.newest_saved = max(self.newest_saved, issued.order)
 
     def damaged(self) -> None:
         """Somebody damaged what the store holds."""

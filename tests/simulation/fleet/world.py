@@ -50,7 +50,7 @@ class FleetWorld:
         self.policy = Policy(on_store_failure="refresh" if settings.blind else "error")
         needs_are_judged = not (settings.clock_trouble or settings.suspends or settings.permission_lifetime < 20)
         self.oracle = FleetOracle(self.time, self.machines, self.policy.deadline, needs_are_judged)
-        self.verdicts = Verdicts(self.oracle, settings.grace, settings.blind)
+        self.verdicts = Verdicts(self.oracle, settings.grace)
         self.store = self._new_store()
         self.requests = 0  # journeys, of requests and of questions to the store
         self.fates: Counter[str] = Counter()

@@ -92,6 +92,7 @@ class AsyncioSender(Sender):
         except SendFailure as failure:
             return failure
         except CancelledWithReport as cancelled:
+            assert isinstance(cancelled.report, Response | SendFailure)
             return cancelled.report
 
     def send(self, request: Request, timeout: float) -> Report:

@@ -16,6 +16,7 @@ from tenure import (
     Instant,
     RefusedError,
     Request,
+    RenewLease,
     Response,
     SaveState,
     SendFailure,
@@ -87,7 +88,7 @@ class FleetOracle:
         self.first_sent: dict[str, float] = {}  # true time at which a request was first made, by request id
         self.saved: set[str] = set()  # permission tokens that are, or were once, durable
         self.spent: set[str] = set()  # refresh tokens of which the store knows that they are of no use
-        self.looked_at: dict[Who, float] = {}  # when the store said what a process knows
+        self.leased_at: dict[Who, float] = {}  # when a process asked for the lease that it has, or to renew it
         self.asked_at: dict[Who, float] = {}  # when the process asked for that
         self.leases: dict[Who, Any] = {}  # the one a process got last
         self.newest_saved = -1
@@ -175,22 +176,25 @@ class FleetOracle:
 
     def died(self, process: "Process") -> None:
         """A process is no more."""
-        kept: tuple[dict[Who, Any], ...] = (self.flights, self.looked_at, self.newest_held, self.to_save, self.to_tell)
+        kept: tuple[dict[Who, Any], ...] = (self.flights, self.leased_at, self.newest_held, self.to_save, self.to_tell)
         for facts in kept:
             facts.pop(process.who, None)
 
     # The store
 
-    def asked_store(self, process: "Process", step: Any, report: Any, acted_at: float | None) -> None:
-        """A process has learnt what the store, which acted at that true time, says."""
+    def asked_store(self, process: "Process", step: Any, report: Any) -> None:
+        """A process has learnt what the store says."""
         if isinstance(report, SendFailure):
             (self.lost_lease if report.kind == LEASE_LOST else self.store_failed).add(process.who)
             if report.kind == STORE_FAILED and isinstance(step, SaveState):
                 self.to_save.pop(process.who, None)  # its process keeps it, and saves it when it is asked for a token
-        elif "state" in step.reports and acted_at is not None:
-            self.looked_at[process.who], self.asked_at[process.who] = acted_at, process.step_at
+            return
+        if "state" in step.reports:
+            self.asked_at[process.who] = process.step_at
             if report.lease is not None:
                 self.leases[process.who] = report.lease
+        if isinstance(step, RenewLease) or ("state" in step.reports and report.lease is not None):
+            self.leased_at[process.who] = process.step_at
 
     def was_saved(self, state: dict[str, Any], delay: float) -> None:
         """The store has written a state durably, `delay` seconds after its process said how old it was."""

@@ -213,7 +213,7 @@ class Process:
             return too_late
         looked_at, stopped_for = world.time.now, self.stopped_for
         yield 0.0001  # the window that no driver can close
-        lied_to = self.machine.is_lied_to(world.oracle.looked_at.get(self.who, 0.0))
+        lied_to = self.machine.is_lied_to(world.oracle.leased_at.get(self.who, 0.0))
         is_excused = lied_to or self.stopped_for != stopped_for
         journey = world.send(self, step.request, seconds, looked_at, is_excused)
         yield from self._travel(journey.milestones)

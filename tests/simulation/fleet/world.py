@@ -172,7 +172,7 @@ class FleetWorld:
             self.note(process.index, "x the store cannot be reached")
             return
         answer = act(step, view)
-        answers.append((self.time.now, answer))
+        answers.append(answer)
         text = f"{name_of(step)}{describe(answer)}"
         if self._last_answer.get(who) != text:  # else one more look at a lease that somebody else has
             self.note(process.index, text, self.history.store)
@@ -184,13 +184,12 @@ class FleetWorld:
     def _from_store(self, process: Process, step: Any, answers: list[Any], is_told: bool) -> Any:
         """Return what the process learns."""
         report: Any = failed("the store does not answer")
-        acted_at = None
         if is_told and answers and not self._is_cut_off(process):
-            acted_at, report = answers[-1]
+            report = answers[-1]
         has_failed = isinstance(report, SendFailure) and report.kind == STORE_FAILED
         if has_failed and self.settings.blind and not self.is_calm:
             self.verdicts.lost_trust()
-        self.oracle.asked_store(process, step, report, acted_at)
+        self.oracle.asked_store(process, step, report)
         if has_failed:
             self.note(process.index, f"x {report.reason}")
         return report
@@ -208,7 +207,7 @@ class FleetWorld:
         trouble = 0.0 if self.is_calm or number in self.plan.calm else self.settings.trouble
         fate = draw_fate(rng, trouble, seconds) if trouble else answered(rng, seconds)
         self.fates[fate.name] += 1
-        doubt = 1.0 if process.machine.suspended_at >= self.oracle.looked_at.get(process.who, 0.0) else 0.0
+        doubt = 1.0 if process.machine.suspended_at >= self.oracle.leased_at.get(process.who, 0.0) else 0.0
         self.oracle.sent(process, request, Flight(request, looked_at + seconds, doubt, is_excused))
         if is_excused:
             self.verdicts.excused.add(dict(request.headers)["request-id"])

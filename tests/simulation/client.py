@@ -147,7 +147,6 @@ class Client:
         """The process dies, and a new one begins from what was saved last."""
         self._end(f"CRASH while {self._activity()}; a new process restores what was saved", "crashes")
         self.waiting.clear()
-        self.exchange_began = None
         saved = json.loads(json.dumps(self.saved))
         self.protocol = AuthorizationProtocol.from_snapshot(
             saved, self.clocks.client(), random_bytes=self.rng.randbytes, policy=self.policy

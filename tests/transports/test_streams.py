@@ -92,8 +92,9 @@ class AsyncioSender(Sender):
         except SendFailure as failure:
             return failure
         except CancelledWithReport as cancelled:
-            assert isinstance(cancelled.report, Response | SendFailure)
-            return cancelled.report
+            report = cancelled.report
+        assert isinstance(report, Response | SendFailure)
+        return report
 
     def send(self, request: Request, timeout: float) -> Report:
         return asyncio.run(self._send(request, timeout))

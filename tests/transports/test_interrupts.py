@@ -83,6 +83,7 @@ class Interruption:
 
     def __enter__(self) -> "Interruption":
         self._before = sys.gettrace()
+        sys._getframe().f_trace_opcodes = True  # CPython 3.12 counts no opcodes unless a frame wants them beforehand
         sys.settrace(self._trace)
         return self
 

@@ -1,31 +1,53 @@
 # Processes that share one session, as the tests see them.
 
+import atexit
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
+
+from .fork_server import ForkServer
 
 __all__ = ["Fleet", "Process"]
 
 TIMEOUT = 60.0  # seconds; never reached unless a test fails
 
 
+WORKER = "tests.transports.sharing.worker"
+
+
+@functools.cache
+def fork_server() -> ForkServer:
+    """Return the server that forks all workers of this test process."""
+    server = ForkServer("tests.transports.sharing.worker_server")
+    atexit.register(server.close)
+    return server
+
+
 class Process:
-    """A worker.py in a process of its own. `ask` begins something, `answer` waits for how it came out."""
+    """A worker.py in a process of its own. `ask` begins something, `answer` waits for how it came out.
+
+    Args:
+        told: its configuration.
+        prefix: a command to run it by; without one it is forked, which is quicker.
+    """
 
     def __init__(self, told: dict[str, Any], prefix: tuple[str, ...] = ()) -> None:
-        self.process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "tests.transports.sharing.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self._in, self._out = self.process.stdin, self.process.stdout
+        (theirs_in, ours_in), (ours_out, theirs_out) = os.pipe(), os.pipe()
+        self.pid: int
+        self._wait: Callable[..., int]
+        if prefix:
+            process = subprocess.Popen([*prefix, sys.executable, "-m", WORKER], stdin=theirs_in, stdout=theirs_out)
+            self.pid, self._wait = process.pid, lambda _pid: process.wait(TIMEOUT)
+        else:
+            self.pid, self._wait = fork_server().fork(theirs_in, theirs_out), fork_server().wait
+        os.close(theirs_in)
+        os.close(theirs_out)
+        self._in, self._out = os.fdopen(ours_in, "w"), os.fdopen(ours_out)
         self._write(told)
 
     def _write(self, content: dict[str, Any]) -> None:
@@ -51,18 +73,19 @@ class Process:
         """Wait until the process has stopped itself and return where; None if it has answered instead."""
         where: str | None = self.answer().get("stops at")
         if where is not None:
-            _, status = os.waitpid(self.process.pid, os.WUNTRACED)
-            assert os.WIFSTOPPED(status)
+            assert os.WIFSTOPPED(self._wait(self.pid, os.WUNTRACED))
         return where
 
     def go_on(self) -> None:
         """Continue a stopped process."""
-        self.process.send_signal(signal.SIGCONT)
+        os.kill(self.pid, signal.SIGCONT)
 
     def end(self) -> None:
-        """Kill it, whatever it does."""
-        self.process.kill()
-        self.process.wait(TIMEOUT)
+        """Kill it, whatever it does, if that has not been done."""
+        if self._in.closed:
+            return
+        os.kill(self.pid, signal.SIGKILL)
+        self._wait(self.pid)
         self._in.close()
         self._out.close()
 

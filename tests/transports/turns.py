@@ -277,16 +277,12 @@ def open_files() -> int:
 def silence(world: Turns) -> Iterator[None]:
     """Bear no exception that nobody looks at, no task and no socket that nobody has ended."""
     heard: list[str] = []
-    gc.freeze()  # what there was before is not looked at: that would take longer than the test
     before = open_files()
-    try:
-        with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
-            warnings.simplefilter("error")
-            patch.setattr(sys, "unraisablehook", lambda unraisable: heard.append(repr(unraisable.exc_value)))
-            yield
-            gc.collect()
-    finally:
-        gc.unfreeze()
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        warnings.simplefilter("error")
+        patch.setattr(sys, "unraisablehook", lambda unraisable: heard.append(repr(unraisable.exc_value)))
+        yield
+        gc.collect()
     assert heard == []
     assert not world.complaints, world.complaints
     assert open_files() == before

@@ -13,6 +13,8 @@ from tenure.transports.emulator import Emulator
 
 from .original import HERE, Original, Refused, find_tool
 
+pytestmark = pytest.mark.exhaustive
+
 TOKEN_ID = "55555555-5555-4555-8555-555555555555"
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from .board import Board, find_tool
 
+pytestmark = pytest.mark.exhaustive
+
 
 def test_source_board_holds_the_core_and_nothing_else_of_the_package(source_board: Board) -> None:
     """The core vendors as a folder: its modules, its dialects, and neither drivers nor tools."""

@@ -7,6 +7,8 @@ import pytest
 
 from .board import SCRIPTS, Board
 
+pytestmark = pytest.mark.exhaustive
+
 NAMES = ("check_core", "check_shared")
 
 

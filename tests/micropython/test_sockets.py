@@ -7,6 +7,8 @@ from tenure.transports.emulator import Emulator, lose_answer, status
 
 from .board import Board, Outcome
 
+pytestmark = pytest.mark.exhaustive
+
 STORY = [
     "verified",
     "established",

@@ -19,6 +19,7 @@ from .world import World
 LIVES = 1000
 CHUNK = 250
 FIRST = sys.version_info.minor * LIVES  # each Python that the gate tests on lives other lives
+FIRSTS = [FIRST, *(pytest.param(FIRST + lived, marks=pytest.mark.exhaustive) for lived in range(CHUNK, LIVES, CHUNK))]
 
 # What must have happened in these lives, or they prove nothing.
 EVENTS = [
@@ -65,7 +66,7 @@ def lived(first: int) -> tuple[Seen, int | None]:
     return seen, failed
 
 
-@pytest.mark.parametrize("first", range(FIRST, FIRST + LIVES, CHUNK))
+@pytest.mark.parametrize("first", FIRSTS)
 def test_no_invariant_is_broken(first: int) -> None:
     """All rules of rules.py, over lives with calm and troubled networks, clocks and servers."""
     _, failed = lived(first)
@@ -73,6 +74,7 @@ def test_no_invariant_is_broken(first: int) -> None:
         pytest.fail(explain(Plan.draw(failed)))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("event", EVENTS, ids=": ".join)
 def test_lives_are_eventful(event: tuple[str, str]) -> None:
     """A simulation in which nothing happens proves nothing."""
@@ -120,6 +122,7 @@ def test_crash_at_any_moment_loses_no_session_while_the_grace_window_is_open() -
             assert world.seen["server", "reuse"] == 0, moment
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", BREAKS)
 def test_a_broken_core_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each way to break a rule is seen within a few hundred lives, as that rule, and shrinks to a short history."""

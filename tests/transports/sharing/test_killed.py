@@ -10,6 +10,8 @@ from ..driver_helpers import resource_status
 from .conftest import BRIEF, NewFleet, Service
 from .fleet import Fleet, Process
 
+pytestmark = pytest.mark.exhaustive
+
 MOST = 60  # points of an exchange; none has as many
 
 

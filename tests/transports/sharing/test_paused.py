@@ -8,6 +8,8 @@ import pytest
 from .conftest import BRIEF, NewFleet, Service
 from .fleet import Fleet, Process
 
+pytestmark = pytest.mark.exhaustive
+
 MOST = 60  # points of an exchange; none has as many
 
 

@@ -167,8 +167,12 @@ class Session:
         is_held = pair is not None and held is not None and pair.is_like(held)
         if pair is None or not (is_held or self._is_superseded(saved, age)):
             return None  # nothing, or an old replica
-        if self.unsaved is not None and (saved.state == EXPIRED or _comes_after(self.unsaved, pair, age, False)):
-            self.unsaved = None  # somebody else has saved its like, has established anew, or has found that it is over
+        if self.unsaved is not None and (
+            saved.state == EXPIRED or (not is_held and _comes_after(self.unsaved, pair, age, False))
+        ):
+            # Somebody has saved its like, has established anew, or has found that it is over. Not so if it is still the
+            # pair before it: that one is older, whatever the store's clock says.
+            self.unsaved = None
         if not is_held:
             # A jitter of our own, so that those who share the pair do not march in step.
             pair.stale_after = self.policy.stale_after(pair.grant.permission_lifetime, self.chance())

@@ -22,6 +22,22 @@ def test_unsaved_pair_is_not_given_up_because_somebody_sets_the_wall_clock() -> 
     assert process.stored_generation() == 2
 
 
+def test_unsaved_pair_is_not_given_up_because_the_stores_clock_is_set_back() -> None:
+    """What is stored is still the pair before it, however young it is said to be."""
+    fleet = Fleet()
+    process = fleet.established()
+    fleet.pass_time(DEAD_AT)
+    fleet.store.faults["save"] = ["fails"] * 4
+    assert process.refresh().error is not None
+    kept = process.protocol.held.unsaved
+    fleet.pass_time(60)
+    fleet.store.entries[TOKEN_ID].saved_at = fleet.store.seconds  # as a clock that is behind has it
+    process.forget()
+    assert process.refresh().error is None
+    assert process.sent == []
+    assert process.protocol.held.pair is kept
+
+
 @pytest.mark.parametrize("set_by", [-3600, 0, 3600])
 def test_session_established_anew_is_adopted_though_somebody_sets_the_wall_clock(set_by: int) -> None:
     """Its generations begin anew, and then the clocks have to tell which is the later one: one of them is enough."""

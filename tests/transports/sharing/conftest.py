@@ -97,7 +97,9 @@ def new_fleet(service: Service) -> Iterator[NewFleet]:
     """Return a function that starts processes on a store; the session is established by the first."""
     with ExitStack() as running:
 
-        def make(count: int, store: dict[str, Any], driver: str = "blocking", **settings: Any) -> Fleet:
+        def make(
+            count: int, store: dict[str, Any], driver: str = "blocking", prefix: tuple[str, ...] = (), **settings: Any
+        ) -> Fleet:
             told = {
                 "driver": driver,
                 "url": service.emulator.url,
@@ -106,7 +108,7 @@ def new_fleet(service: Service) -> Iterator[NewFleet]:
                 "policy": PATIENT,
                 **settings,
             }
-            fleet = running.enter_context(Fleet(count, told))
+            fleet = running.enter_context(Fleet(count, told, prefix))
             assert "token" in fleet.processes[0].do("establish", tokens=[service.security_token()])
             return fleet
 

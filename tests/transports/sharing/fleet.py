@@ -5,16 +5,13 @@ import functools
 import json
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from .fork_server import ForkServer
 
 __all__ = ["Fleet", "Process"]
-
-TIMEOUT = 60.0  # seconds; never reached unless a test fails
 
 
 WORKER = "tests.transports.sharing.worker"
@@ -38,13 +35,8 @@ class Process:
 
     def __init__(self, told: dict[str, Any], prefix: tuple[str, ...] = ()) -> None:
         (theirs_in, ours_in), (ours_out, theirs_out) = os.pipe(), os.pipe()
-        self.pid: int
-        self._wait: Callable[..., int]
-        if prefix:
-            process = subprocess.Popen([*prefix, sys.executable, "-m", WORKER], stdin=theirs_in, stdout=theirs_out)
-            self.pid, self._wait = process.pid, lambda _pid: process.wait(TIMEOUT)
-        else:
-            self.pid, self._wait = fork_server().fork(theirs_in, theirs_out), fork_server().wait
+        command = (*prefix, sys.executable, "-m", WORKER) if prefix else ()
+        self.pid = fork_server().fork(theirs_in, theirs_out, command)
         os.close(theirs_in)
         os.close(theirs_out)
         self._in, self._out = os.fdopen(ours_in, "w"), os.fdopen(ours_out)
@@ -73,7 +65,7 @@ class Process:
         """Wait until the process has stopped itself and return where; None if it has answered instead."""
         where: str | None = self.answer().get("stops at")
         if where is not None:
-            assert os.WIFSTOPPED(self._wait(self.pid, os.WUNTRACED))
+            assert os.WIFSTOPPED(fork_server().wait(self.pid, os.WUNTRACED))
         return where
 
     def go_on(self) -> None:
@@ -85,7 +77,7 @@ class Process:
         if self._in.closed:
             return
         os.kill(self.pid, signal.SIGKILL)
-        self._wait(self.pid)
+        fork_server().wait(self.pid)
         self._in.close()
         self._out.close()
 
@@ -93,9 +85,9 @@ class Process:
 class Fleet:
     """Some processes with the same configuration; a context manager that leaves none behind."""
 
-    def __init__(self, count: int, told: dict[str, Any]) -> None:
+    def __init__(self, count: int, told: dict[str, Any], prefix: tuple[str, ...] = ()) -> None:
         self.told = told
-        self.processes = [Process(told) for _ in range(count)]
+        self.processes = [Process(told, prefix) for _ in range(count)]
         for process in self.processes:
             process.answer()  # it stands
 

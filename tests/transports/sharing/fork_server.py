@@ -7,11 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 __all__ = ["ForkServer", "serve"]
 
-MESSAGE = 1000  # bytes; no message is as long
+MESSAGE = 10_000  # bytes; no message is as long
 
 
 class ForkServer:
@@ -27,14 +27,14 @@ class ForkServer:
             command = [sys.executable, "-m", module, str(theirs.fileno())]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
 
-    def _ask(self, order: list[int], files: "tuple[int, ...]" = ()) -> int:
+    def _ask(self, order: Sequence[int | str], files: "tuple[int, ...]" = ()) -> int:
         socket.send_fds(self._socket, [json.dumps(order).encode()], files)
         answer: int = json.loads(self._socket.recv(MESSAGE))
         return answer
 
-    def fork(self, stdin: int, stdout: int) -> int:
-        """Fork a worker with these two files; return its process id."""
-        return self._ask([], (stdin, stdout))
+    def fork(self, stdin: int, stdout: int, command: Sequence[str] = ()) -> int:
+        """Fork a worker with these two files, or a process that becomes another command; return its process id."""
+        return self._ask(command, (stdin, stdout))
 
     def wait(self, pid: int, options: int = 0) -> int:
         """Wait for a worker as `os.waitpid` does; return its status."""
@@ -64,6 +64,8 @@ def serve(work: Callable[[], None]) -> None:
             for number, file in enumerate(files):
                 os.dup2(file, number)
                 os.close(file)
+            if command := json.loads(order):
+                os.execvp(command[0], command)  # noqa: S606
             work()
             os._exit(0)
         for file in files:

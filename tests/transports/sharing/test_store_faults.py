@@ -13,8 +13,10 @@ import pytest
 from ..stores.redis_server import RedisServer
 from .conftest import NewFleet, Service
 from .fleet import Fleet, Process
+from .small_disk import SmallDisk
 
 HASTY = {"deadline": 0.6, "attempt_timeout": 5, "backoff_base": 0.01, "backoff_cap": 0.05}
+DISK_TROUBLES = ("full", "read-only")
 Trouble = Callable[[RedisServer], object]
 
 
@@ -22,6 +24,12 @@ Trouble = Callable[[RedisServer], object]
 def redis_store(redis_server: RedisServer) -> dict[str, Any]:
     """A Redis that is given up soon."""
     return {"kind": "redis", "url": redis_server.url, "timeout": 0.2}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> SmallDisk:
+    """A disk that can be filled."""
+    return SmallDisk(tmp_path / "disk", policy=HASTY)
 
 
 def let_die(fleet: Fleet, service: Service) -> None:
@@ -195,6 +203,48 @@ def test_a_damaged_file_is_replaced_by_establishing(
     spoil(state_file(file_store))
     assert "token" in fleet.processes[0].do("establish", tokens=[service.security_token()])
     assert "token" in fleet.processes[1].do("get")
+
+
+@pytest.mark.parametrize("spoil", DISK_TROUBLES)
+def test_a_disk_is_full_or_read_only(new_fleet: NewFleet, service: Service, small_disk: SmallDisk, spoil: str) -> None:
+    """Nobody notices while the token works; then the error says what to do; with room, it goes on."""
+    fleet = small_disk.fleet(new_fleet)
+    before = {answer["token"] for answer in fleet.all_do("get")}
+    mend, words = small_disk.fill() if spoil == "full" else small_disk.make_read_only()
+    assert {answer["token"] for answer in fleet.all_do("get")} == before
+    let_die(fleet, service)
+    for answer in fleet.all_do("get"):
+        assert answer["error"] == "RefreshError"
+        assert words in answer["text"]
+        assert not answer["ambiguous"]
+    assert service.refreshes() == []
+    mend()
+    fleet.all_do("advance", seconds=60)
+    assert len({answer.get("token") for answer in fleet.all_do("get")} | {None}) == 2
+    assert service.refreshes() == ["refreshed"]
+
+
+def test_a_disk_is_full_between_the_answer_and_the_save(
+    new_fleet: NewFleet, service: Service, small_disk: SmallDisk
+) -> None:
+    """Invariant 8: the pair is kept back, and saved first when that can be done."""
+    fleet = small_disk.fleet(new_fleet)
+    fleet.all_do("get")
+    let_die(fleet, service)
+    holder, other = fleet.processes
+    stop_before_save(holder)
+    mend, words = small_disk.fill()
+    holder.go_on()
+    answer = holder.answer()
+    assert answer["error"] == "RefreshError"
+    assert "could not be saved" in answer["text"]
+    assert words in answer["text"]
+    mend()
+    holder.do("advance", seconds=60)
+    kept = holder.do("get")
+    assert "token" in kept
+    assert other.do("get") == kept
+    assert service.refreshes() == ["refreshed"]
 
 
 def test_the_directory_is_deleted(new_fleet: NewFleet, service: Service, file_store: dict[str, Any]) -> None:

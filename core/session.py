@@ -75,14 +75,18 @@ class Session:
         """Return True if the current token still works and it is time to begin an early refresh."""
         if self.pair is None or self.state != ACTIVE or self.busy:
             return False
-        return self.pair.is_stale(now) and now.monotonic >= self.not_before
+        return self._wants_another(self.pair, now) and now.monotonic >= self.not_before
+
+    def _wants_another(self, pair: TokenPair, now: Instant) -> bool:
+        """Is the pair stale, or replaced by one that would be lost with this process?"""
+        return self.unsaved is not None or pair.is_stale(now)
 
     def seconds_until_due(self, now: Instant) -> "float | None":
         """Return after how many seconds a refresh is wanted, whoever asks or not; None if none can help."""
         if self.pair is None or self.state != ACTIVE:
             return None
         wait = 0.0
-        if self.is_usable(now) and not self.pair.is_stale(now):
+        if self.is_usable(now) and not self._wants_another(self.pair, now):
             due_at = self.pair.since.monotonic + min(self.pair.stale_after, self.pair.dead_after)
             wait = max(due_at - now.monotonic, SHORTEST_WAIT)
         return max(wait, self.not_before - now.monotonic)
@@ -127,7 +131,8 @@ class Session:
             return
         until = pair.dead_after
         if self.state == ACTIVE and not self.busy:  # nothing is under way: somebody has to ask at the right time
-            due = self.not_before - pair.since.monotonic if pair.is_stale(now) else pair.stale_after
+            wants_another = self._wants_another(pair, now)
+            due = self.not_before - pair.since.monotonic if wants_another else pair.stale_after
             until = min(until, max(due, 0.0))
         self.ready = pair.ready_for(until)
 

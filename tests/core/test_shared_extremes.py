@@ -59,7 +59,7 @@ def test_blind_refresh_at_the_end_of_the_token() -> None:
     assert process.did[-1] == "SendRequest"
     assert set(process.did[:-1]) == {"AcquireLease"}
     assert process.slept < 20
-    assert process.protocol.fresh_token(process.now())
+    assert process.protocol.held.is_usable(process.now())
     failed = [event for event in process.protocol.take_events() if isinstance(event, AttemptFailed)]
     assert {event.reason for event in failed} == {"the store failed: no route"}
     assert len(failed) == len(process.did) - 1
@@ -136,7 +136,7 @@ def test_blind_establish() -> None:
     process.store.is_down = True
     assert establish(process) is None
     assert process.did[-1] == "SendRequest"
-    assert process.protocol.fresh_token(process.now())
+    assert process.protocol.held.is_usable(process.now())
     process.store.is_down = False
     process.pass_time(STALE_AT)
     process.forget()

@@ -167,6 +167,31 @@ def test_unsaved_pair_is_saved_first_the_next_time() -> None:
     assert process.did == ["AcquireLease", "SendRequest", "SaveState"]
 
 
+def test_unsaved_pair_is_saved_as_soon_as_somebody_asks() -> None:
+    """Though the token before it is fresh: until it is saved it would be lost with this process."""
+    process = unsaved()
+    before = process.protocol.newest_token()
+    assert process.protocol.seconds_until_due(process.now()) == 0
+    assert process.get_token().error is None
+    assert process.did == ["AcquireLease", "SaveState"]
+    assert process.sent == []
+    assert process.protocol.newest_token() != before
+    assert process.stored_generation() == 2
+
+
+def test_unsaved_pair_waits_out_the_cool_down() -> None:
+    """Nobody is in a hurry, and the store has just failed."""
+    process = Fleet().established(steady(backoff_base=20))
+    process.store.faults["save"] = ["fails"] * 4
+    assert isinstance(process.refresh().error, RefreshError)
+    process.forget()
+    before = process.protocol.newest_token()
+    assert 0 < (process.protocol.seconds_until_due(process.now()) or 0) <= 40
+    assert process.protocol.fresh_token(process.now()) == before
+    assert process.get_token().error is None
+    assert (process.did, process.protocol.newest_token()) == ([], before)
+
+
 def test_unsaved_pair_waits_while_others_hold_the_lease() -> None:
     """They may have presented the spent token within its grace, and be given the same pair."""
     fleet = Fleet(grace=600)
@@ -297,7 +322,7 @@ def test_established_pair_that_cannot_be_saved_leaves_doubt_about_the_stored_one
     process.store.faults["save"] = ["fails"] * 4
     assert isinstance(establish(process), EstablishError)
     assert process.protocol.snapshot()["ambiguous"] is True
-    assert process.protocol.fresh_token(process.now())
+    assert process.protocol.held.is_usable(process.now())
 
 
 def test_established_pair_whose_save_was_not_heard_of_is_not_asked_for_again() -> None:

@@ -22,7 +22,8 @@ _HOMES = {
         "Instant", "SendRequest", "Sleep", "Request", "Response", "SendFailure", "NOT_SENT", "AMBIGUOUS",
         "STORE_FAILED", "LEASE_LOST", "MAX_BODY",
     ),
-    "store_steps": ("Stored", "LoadState", "AcquireLease", "RenewLease", "SaveState", "ReleaseLease"),
+    "store_steps": ("Stored", "LoadState", "AcquireLease", "RenewLease", "SaveState", "ReleaseLease",
+                    "AbandonLease"),
     "errors": (
         "TenureError", "UsageError", "NotEstablishedError", "SnapshotError", "AttemptError", "RefreshError",
         "EstablishError", "ProtocolViolationError", "RefusedError", "SessionExpiredError",
@@ -60,7 +61,8 @@ if TYPE_CHECKING:  # the same for those who read without running; a test compare
         SendFailure as SendFailure, SendRequest as SendRequest, Sleep as Sleep,
     )
     from .store_steps import (
-        AcquireLease as AcquireLease, LoadState as LoadState, ReleaseLease as ReleaseLease, RenewLease as RenewLease,
+        AbandonLease as AbandonLease, AcquireLease as AcquireLease, LoadState as LoadState,
+        ReleaseLease as ReleaseLease, RenewLease as RenewLease,
         SaveState as SaveState, Stored as Stored,
     )
     from .tokens import ReadyToken as ReadyToken

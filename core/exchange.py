@@ -262,7 +262,8 @@ if TYPE_CHECKING:
     from .steps import Instant, Request, Response
     from .tokens import Grant, TokenPair
 
-    StoreStep = store.LoadState | store.AcquireLease | store.RenewLease | store.SaveState | store.ReleaseLease
+    LeaseStep = store.AcquireLease | store.RenewLease | store.ReleaseLease | store.AbandonLease
+    StoreStep = store.LoadState | store.SaveState | LeaseStep
     Step = steps.SendRequest | steps.Sleep | StoreStep
     Outcome = TypeVar("Outcome")
     Steps = Generator[Step, tuple[Any, Instant], Outcome]

@@ -191,8 +191,9 @@ class SharedExchange(Exchange):
         if now.monotonic + takes > self.until or now.wall + int(takes) > self.until_wall:
             asked_at = now
             reply, now = yield store_steps.RenewLease(self.lease, self.ttl)
-            if isinstance(reply, SendFailure):
-                raise LeaseLostError  # or not to be had: either way it has to be taken anew
+            if isinstance(reply, SendFailure):  # lost, or not to be had: either way it has to be taken anew
+                yield from self._abandon(reply)
+                raise LeaseLostError
             self._hold(self.lease, asked_at)
         return now
 
@@ -241,8 +242,15 @@ class SharedExchange(Exchange):
             yield store_steps.ReleaseLease(self.lease)
         else:
             reply, now = yield store_steps.SaveState(self.lease, session.to_snapshot(now, pair))
-            if not isinstance(reply, SendFailure):  # else the lease ends by itself, and tells them that much
+            if isinstance(reply, SendFailure):
+                yield from self._abandon(reply)  # which tells them that much
+            else:
                 self._take_note_of_saved(pair, reply, now)
+
+    def _abandon(self, reply: SendFailure) -> "Steps[None]":
+        """Let go of a lease that the store did not answer for: where leases last, we would have to wait for our own."""
+        if reply.kind != LEASE_LOST:
+            yield store_steps.AbandonLease(self.lease)
 
 
 TYPE_CHECKING = False

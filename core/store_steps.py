@@ -4,7 +4,7 @@
 # step names. Whatever it raises becomes a `SendFailure`: LEASE_LOST if that is what the store says, else STORE_FAILED.
 # A store never waits for a lease: who waits, how long, and what for, is decided in shared.py.
 
-__all__ = ["Stored", "LoadState", "AcquireLease", "RenewLease", "SaveState", "ReleaseLease"]
+__all__ = ["Stored", "LoadState", "AcquireLease", "RenewLease", "SaveState", "ReleaseLease", "AbandonLease"]
 
 
 class Stored:
@@ -120,6 +120,25 @@ class ReleaseLease:
     def ask(self, store: "Any") -> "Any":
         """Return what the store returns."""
         return store.release(self.lease)
+
+
+class AbandonLease:
+    """Let the lease go without giving it back, so that whoever comes next is told that it was interrupted.
+
+    For stores whose leases do not end by themselves while their process lives; the others need no `abandon`. Report
+    with `receive_done`, or a failure.
+    """
+
+    __slots__ = ("lease",)
+    reports = ("done", "failure")
+
+    def __init__(self, lease: "Any") -> None:
+        self.lease = lease
+
+    def ask(self, store: "Any") -> "Any":
+        """Return what the store returns."""
+        abandon = getattr(store, "abandon", None)
+        return None if abandon is None else abandon(self.lease)
 
 
 TYPE_CHECKING = False

@@ -5,6 +5,7 @@ import traceback
 import pytest
 import tenure
 from tenure import (
+    AbandonLease,
     AcquireLease,
     AttemptFailed,
     AuthorizationProtocol,
@@ -88,6 +89,7 @@ def objects() -> "list[object]":
         LoadState("key"),
         RenewLease(SECRET, 1),
         ReleaseLease(SECRET),
+        AbandonLease(SECRET),
         Stored(snapshot, 1, lease=SECRET, interrupted=True, age=1.0, problem="damaged"),
         SendFailure("ambiguous", "reason"),
         SpatiumDialect(),

@@ -164,7 +164,7 @@ def test_blind_use_of_a_pair_that_can_never_be_saved_and_whose_token_is_dead() -
     process.pass_time(DEAD_AT)
     process.store.faults["save"] = ["fails"] * 99
     assert process.get_token().error is None
-    assert process.did == ["AcquireLease", *["SaveState"] * 3, "SendRequest", *["SaveState"] * 4]
+    assert process.did == ["AcquireLease", *["SaveState"] * 3, "SendRequest", *["SaveState"] * 4, "AbandonLease"]
     assert process.protocol.generation == 3
     assert process.service.statistics.reuse_detected == 0
 

@@ -128,7 +128,7 @@ def test_pair_that_cannot_be_saved_is_seen_by_nobody() -> None:
     assert isinstance(error, RefreshError)
     assert str(error) == "could not refresh: the new pair could not be saved: no route"
     assert error.retry_after == 0.25
-    assert process.did == ["AcquireLease", "SendRequest"] + ["SaveState"] * 4
+    assert process.did == ["AcquireLease", "SendRequest", *["SaveState"] * 4, "AbandonLease"]
     assert process.protocol.newest_token() == process.protocol.fresh_token(process.now()) == old
     assert process.protocol.generation == 1
     assert not process.lease_is_free()

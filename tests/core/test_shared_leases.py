@@ -248,7 +248,7 @@ def test_lease_that_cannot_be_renewed_is_taken_anew() -> None:
     process.store.faults["renew"] = ["fails"]
     process.run(call)
     assert call.error is None
-    assert process.did[:4] == ["AcquireLease", "SendRequest", "RenewLease", "AcquireLease"]
+    assert process.did[:5] == ["AcquireLease", "SendRequest", "RenewLease", "AbandonLease", "AcquireLease"]
     assert process.did[-3:] == ["AcquireLease", "SendRequest", "SaveState"]
     assert process.slept == pytest.approx(7, abs=0.5)  # until the lease that it may still have has ended
 

@@ -1,7 +1,7 @@
 # store_steps.py: what the core asks of a store, and what a store answers.
 
 import pytest
-from tenure import AcquireLease, LoadState, ReleaseLease, RenewLease, SaveState, Stored
+from tenure import AbandonLease, AcquireLease, LoadState, ReleaseLease, RenewLease, SaveState, Stored
 
 STEPS = [
     (LoadState("key"), ("load", ("key",), {}), "state"),
@@ -9,8 +9,9 @@ STEPS = [
     (RenewLease("lease", 15.0), ("renew", ("lease", 15.0), {}), "done"),
     (SaveState("lease", {"a": 1}), ("save", ("lease", {"a": 1}), {"release": True}), "done"),
     (ReleaseLease("lease"), ("release", ("lease",), {}), "done"),
+    (AbandonLease("lease"), ("abandon", ("lease",), {}), "done"),
 ]
-Step = LoadState | AcquireLease | RenewLease | SaveState | ReleaseLease
+Step = LoadState | AcquireLease | RenewLease | SaveState | ReleaseLease | AbandonLease
 Asked = tuple[str, tuple[object, ...], dict[str, object]]
 
 
@@ -26,6 +27,11 @@ def test_step_asks_the_store_and_says_how_to_report(step: Step, asked: Asked, re
     """README, Drive it: a driver calls `ask(store)` and reports what it returns; a store may always fail."""
     assert step.ask(Recorder()) == asked
     assert step.reports == (report, "failure")
+
+
+def test_store_without_abandon_is_not_asked() -> None:
+    """Its leases end by themselves."""
+    assert AbandonLease("lease").ask(object()) is None
 
 
 def test_stored_is_a_state_with_a_version() -> None:

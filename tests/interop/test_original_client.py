@@ -13,7 +13,7 @@ from tenure.transports.emulator import Emulator
 
 from .original import HERE, Original, Refused, find_tool
 
-pytestmark = pytest.mark.exhaustive
+pytestmark = pytest.mark.once
 
 TOKEN_ID = "55555555-5555-4555-8555-555555555555"
 

@@ -6,7 +6,7 @@ import pytest
 
 from .board import Board, find_tool
 
-pytestmark = pytest.mark.exhaustive
+pytestmark = pytest.mark.once
 
 
 def test_source_board_holds_the_core_and_nothing_else_of_the_package(source_board: Board) -> None:

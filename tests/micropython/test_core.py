@@ -7,7 +7,7 @@ import pytest
 
 from .board import SCRIPTS, Board
 
-pytestmark = pytest.mark.exhaustive
+pytestmark = pytest.mark.once
 
 NAMES = ("check_core", "check_shared")
 

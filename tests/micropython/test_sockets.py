@@ -7,7 +7,7 @@ from tenure.transports.emulator import Emulator, lose_answer, status
 
 from .board import Board, Outcome
 
-pytestmark = pytest.mark.exhaustive
+pytestmark = pytest.mark.once
 
 STORY = [
     "verified",

@@ -11,7 +11,7 @@ from .constants import breaks_in
 from .survivors import KILLED, SURVIVED, TIMED_OUT, UNREACHED, Mutant, Report, read_justified, read_mutant
 from .workshop import LIVES, files_of, furnish, judges_of, open_properties
 
-pytestmark = pytest.mark.exhaustive
+pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).parents[2]
 

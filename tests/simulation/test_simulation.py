@@ -19,7 +19,7 @@ from .world import World
 LIVES = 1000
 CHUNK = 250
 FIRST = sys.version_info.minor * LIVES  # each Python that the gate tests on lives other lives
-FIRSTS = [FIRST, *(pytest.param(FIRST + lived, marks=pytest.mark.exhaustive) for lived in range(CHUNK, LIVES, CHUNK))]
+FIRSTS = [FIRST, *(pytest.param(FIRST + lived, marks=pytest.mark.once) for lived in range(CHUNK, LIVES, CHUNK))]
 
 # What must have happened in these lives, or they prove nothing.
 EVENTS = [
@@ -74,7 +74,7 @@ def test_no_invariant_is_broken(first: int) -> None:
         pytest.fail(explain(Plan.draw(failed)))
 
 
-@pytest.mark.exhaustive
+@pytest.mark.once
 @pytest.mark.parametrize("event", EVENTS, ids=": ".join)
 def test_lives_are_eventful(event: tuple[str, str]) -> None:
     """A simulation in which nothing happens proves nothing."""
@@ -122,7 +122,7 @@ def test_crash_at_any_moment_loses_no_session_while_the_grace_window_is_open() -
             assert world.seen["server", "reuse"] == 0, moment
 
 
-@pytest.mark.exhaustive
+@pytest.mark.once
 @pytest.mark.parametrize("name", BREAKS)
 def test_a_broken_core_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each way to break a rule is seen within a few hundred lives, as that rule, and shrinks to a short history."""

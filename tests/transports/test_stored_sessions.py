@@ -2,8 +2,11 @@
 # sharing keeps its promises is tested in core/ and sharing/.
 
 import asyncio
+import gc
+import resource
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +138,34 @@ def test_a_store_that_fails(
     clocks.advance(1)
     assert held.get_permission_token() != token
     assert outcomes_of(emulator) == ["refreshed"]
+
+
+def test_a_disk_that_fails_keeps_no_lock(
+    new_session: NewSession, emulator: Emulator, store: WatchedStore, clocks: Clocks
+) -> None:
+    """The lease that could not be given back goes at once, not when the garbage collector comes for its errors."""
+    held = new_session(emulator, store=store, policy=BRIEF)
+    held.establish([security_token(emulator, clocks.service)])
+    gc.disable()
+    try:
+        with files_limited_to(100), pytest.raises(RefreshError, match="could not be saved"):
+            held.refresh()
+        clocks.advance(1)
+        held.refresh()
+    finally:
+        gc.enable()
+    assert outcomes_of(emulator) == ["refreshed"]
+
+
+@contextmanager
+def files_limited_to(size: int) -> Iterator[None]:
+    """Let no file of this process become larger: a write that would do it fails."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_store_that_hangs(

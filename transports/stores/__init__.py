@@ -79,6 +79,11 @@ class Store(Protocol):
     def release(self, lease: Any) -> None:
         """Give the lease back. It is no error if it is not ours any more."""
 
+    # A store whose leases do not end by themselves while their process lives has one operation more:
+    #
+    # def abandon(self, lease: Any) -> None:
+    #     """Let the lease go without giving it back: the next holder is told that it was interrupted."""
+
     def delete(self, key: str) -> None:
         """Forget the state and the lease, whoever has it. It is no error if there is none."""
 

@@ -91,6 +91,12 @@ class EncryptedStore:
         """See `Store.release`."""
         self._store.release(_opened(lease).inner)
 
+    def abandon(self, lease: Any) -> None:
+        """See `Store.abandon`: if the inner store has it."""
+        abandon = getattr(self._store, "abandon", None)
+        if abandon is not None:
+            abandon(_opened(lease).inner)
+
     def delete(self, key: str) -> None:
         """See `Store.delete`."""
         self._store.delete(key)

@@ -124,6 +124,14 @@ class FileStore:
             if not own.is_over:
                 self._give_back(own)
 
+    def abandon(self, lease: Any) -> None:
+        """See `Store.abandon`. The kernel's lock goes, and the mark stays."""
+        own = own_lease(lease, FileLease)
+        if not own.is_inherited:
+            with own.guard:
+                own.is_over = True
+                own.lock.release()
+
     def delete(self, key: str) -> None:
         """See `Store.delete`. The empty lock file stays."""
         check_key(key)
@@ -178,6 +186,8 @@ class FileStore:
         with self._directory.explained(), lease.guard:
             lease.check()
             if self._directory.read(_name(lease.key, "lease")) != lease.id.encode("ascii"):
+                lease.is_over = True
+                lease.lock.release()
                 raise LeaseLostError("the session was deleted from the store meanwhile: acquire its lease anew")
             yield
 

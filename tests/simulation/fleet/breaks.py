@@ -92,6 +92,10 @@ def never_give_the_lease_back(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SharedExchange, "_last_word", lambda self, now: no_steps(now))
 
 
+def keep_a_lease_that_cannot_be_given_back(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(SharedExchange, "_abandon", lambda self, reply: no_steps(self.session.latest))
+
+
 def forget_a_pair_that_cannot_be_saved(patch: pytest.MonkeyPatch) -> None:
     save = SharedExchange._save
 
@@ -213,6 +217,7 @@ BREAKS: dict[Break, tuple[str, Settings]] = {
     count_from_when_the_answer_was_read: ("3", PAUSED),
     do_not_save_an_expiry: ("4", TROUBLED),
     forget_a_pair_that_cannot_be_saved: ("2", STORE_AWAY),
+    keep_a_lease_that_cannot_be_given_back: ("8", STORE_AWAY),
     refresh_although_others_have: ("5", CALM),
     save_without_looking_at_the_lease: ("6", PAUSED_PAIR),
     never_give_the_lease_back: ("7", CALM),

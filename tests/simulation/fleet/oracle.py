@@ -11,6 +11,7 @@ from tenure import (
     LEASE_LOST,
     REFRESH,
     STORE_FAILED,
+    AbandonLease,
     Call,
     Event,
     Instant,
@@ -189,6 +190,8 @@ class FleetOracle:
             if report.kind == STORE_FAILED and isinstance(step, SaveState):
                 self.to_save.pop(process.who, None)  # its process keeps it, and saves it when it is asked for a token
             return
+        if isinstance(step, AbandonLease):
+            self.store_failed.add(process.who)  # or its disk would not let the lease be given back
         if "state" in step.reports:
             self.asked_at[process.who] = process.step_at
             if report.lease is not None:

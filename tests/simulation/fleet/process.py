@@ -163,7 +163,6 @@ class Process:
         else:
             self.pump = None
             self.world.oracle.exchange_over(self)
-            self.world.store.drop(self.who)
 
     def _lies_still(self, life: int) -> bool:
         """Return True if the process is gone, or stopped; then it goes on later."""

@@ -75,7 +75,7 @@ class SimulatedStore:
         self.record = record
 
     def drop(self, holder: object) -> None:
-        """The kernel frees the lock of a process that is no more, or has dropped it; its trace stays on the disk."""
+        """The kernel frees the lock of a process that is no more, or abandons it; its trace stays on the disk."""
         if self.is_kernel_held and self.record.lease is not None and self.record.holder == holder:
             self.record = replace(self.record, until=self.time.now)
 
@@ -125,8 +125,7 @@ class StoreView:
         if record.lease != self.number:  # else it is asked for the second time
             if version not in (None, record.version):
                 return found
-            is_own = store.is_kernel_held and record.holder == self.holder  # the lock was dropped and not given back
-            if record.lease is not None and store.time.now < record.until and not is_own:
+            if record.lease is not None and store.time.now < record.until:
                 return found
             record = replace(
                 record,
@@ -160,6 +159,10 @@ class StoreView:
     def release(self, lease: Lease) -> None:
         if self.store.record.lease == lease.number:
             self.store.write(replace(self.store.record, lease=None))
+
+    def abandon(self, lease: Lease) -> None:
+        if self.store.record.lease == lease.number:
+            self.store.drop(self.holder)
 
     def _check(self, lease: Lease) -> None:
         if self.store.record.lease != lease.number:

@@ -13,7 +13,7 @@ from .process import Process
 from .verdicts import AMBIGUOUS, CUT_OFF, PAUSED
 from .world import FleetWorld
 
-pytestmark = pytest.mark.exhaustive
+pytestmark = pytest.mark.once
 
 GRACE = 100_000
 MANY = 200  # points; no exchange has as many unless it is waiting for somebody

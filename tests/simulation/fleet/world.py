@@ -9,7 +9,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from tenure import STORE_FAILED, Policy, Request, Response, SendFailure
+from tenure import STORE_FAILED, AbandonLease, Policy, ReleaseLease, Request, Response, SendFailure
 from tenure.transports.emulator import AuthorizationService
 
 from ..disguise import Disguise
@@ -29,6 +29,8 @@ from .verdicts import Verdicts
 __all__ = ["FleetWorld"]
 
 PASSWORD = "correct-horse-battery"  # of an account that exists in this file only
+
+PARTINGS = (ReleaseLease, AbandonLease)  # a process that parts from its lock closes a file: that does not fail
 
 
 class FleetWorld:
@@ -147,6 +149,8 @@ class FleetWorld:
         rng = chance(self.plan.seed, REQUEST, number)
         trouble = 0.0 if self.is_calm or number in self.plan.calm else self.settings.store_trouble
         fate = draw_store_fate(rng, self.settings, trouble)
+        if not fate.arrivals and isinstance(step, PARTINGS):
+            step, fate = AbandonLease(step.lease), fate._replace(arrivals=(fate.told_after,))
         name = name_of(step)
         self.fates[f"store: {fate.name}"] += 1
         if fate.name != "answered":
@@ -170,6 +174,8 @@ class FleetWorld:
             return
         if self._is_cut_off(process):
             self.note(process.index, "x the store cannot be reached")
+            if isinstance(step, PARTINGS):
+                view.abandon(step.lease)
             return
         answer = act(step, view)
         answers.append(answer)
@@ -184,7 +190,8 @@ class FleetWorld:
     def _from_store(self, process: Process, step: Any, answers: list[Any], is_told: bool) -> Any:
         """Return what the process learns."""
         report: Any = failed("the store does not answer")
-        if is_told and answers and not self._is_cut_off(process):
+        hears = self.settings.store == FILE or (is_told and not self._is_cut_off(process))
+        if answers and hears:
             report = answers[-1]
         has_failed = isinstance(report, SendFailure) and report.kind == STORE_FAILED
         if has_failed and self.settings.blind and not self.is_calm:

@@ -11,7 +11,7 @@ from tenure.transports.cli.demo import DRIVERS
 from .helpers import SECRET_LOOK, Tenure
 
 
-@pytest.mark.exhaustive
+@pytest.mark.once
 def test_the_demo_from_end_to_end_with_each_driver() -> None:
     """Piped: exit 0, the story in order, the table without a blemish, plain ASCII in the C locale, no secret."""
     with contextlib.ExitStack() as running:  # all at once: they mostly wait for tokens to grow old

@@ -13,6 +13,8 @@ from .conftest import GrowOlder
 from .helpers import TIMEOUT, use_resource
 from .shells import DEAD, STALE, Shells
 
+pytestmark = pytest.mark.once
+
 SAY = "import os; print(os.environ['TENURE_TOKEN'])"
 SAY_AND_WAIT = "print('here', flush=True); signal.pause()"
 

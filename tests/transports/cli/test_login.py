@@ -12,6 +12,8 @@ from .conftest import ACCOUNTS, TOKEN_ID
 from .helpers import TIMEOUT, Tenure, use_resource
 from .shells import Shells
 
+pytestmark = pytest.mark.once
+
 
 def profile_of(shells: Shells, name: str = "default") -> dict[str, object]:
     facts: dict[str, object] = json.loads((shells.config / "profiles" / f"{name}.json").read_text())

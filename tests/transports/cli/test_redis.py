@@ -11,6 +11,8 @@ from .conftest import TOKEN_ID, GrowOlder
 from .helpers import use_resource
 from .shells import DEAD, Shells
 
+pytestmark = pytest.mark.once
+
 __all__ = ["redis_server"]
 
 MANY = 50
@@ -23,7 +25,6 @@ def strangers(redis_server: RedisServer, service: Emulator, tmp_path: Path) -> S
     return Shells(tmp_path, service, redis_server.url)
 
 
-@pytest.mark.exhaustive
 def test_many_shells_at_a_dead_token_refresh_once(shells: Shells, grow_older: GrowOlder) -> None:
     """Invariants 1 and 5 across processes, as with files."""
     grow_older(DEAD)

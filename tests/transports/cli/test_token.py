@@ -25,7 +25,7 @@ def test_a_fresh_token_is_printed_without_asking_anybody(shells: Shells) -> None
     assert use_resource(shells.emulator, shells.token()) == 200
 
 
-@pytest.mark.exhaustive
+@pytest.mark.once
 def test_many_shells_at_a_dead_token_refresh_once(shells: Shells, grow_older: GrowOlder) -> None:
     """Invariants 1 and 5 across processes: one refresh, and every shell gets its token."""
     old = shells.token()

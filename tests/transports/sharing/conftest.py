@@ -42,7 +42,7 @@ class Service:
         return [entry.outcome for entry in self.emulator.journal.of("refresh")]
 
 
-@pytest.fixture(params=[*STORES[:2], *(pytest.param(name, marks=pytest.mark.exhaustive) for name in STORES[2:])])
+@pytest.fixture(params=[*STORES[:2], *(pytest.param(name, marks=pytest.mark.once) for name in STORES[2:])])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
     """Each store in turn, as a worker is told."""
     return told_store(request, tmp_path, request.param)

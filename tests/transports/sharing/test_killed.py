@@ -10,7 +10,7 @@ from ..driver_helpers import resource_status
 from .conftest import BRIEF, NewFleet, Service
 from .fleet import Fleet, Process
 
-pytestmark = pytest.mark.exhaustive
+pytestmark = pytest.mark.once
 
 MOST = 60  # points of an exchange; none has as many
 

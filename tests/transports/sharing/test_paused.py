@@ -8,7 +8,7 @@ import pytest
 from .conftest import BRIEF, NewFleet, Service
 from .fleet import Fleet, Process
 
-pytestmark = pytest.mark.exhaustive
+pytestmark = pytest.mark.once
 
 MOST = 60  # points of an exchange; none has as many
 

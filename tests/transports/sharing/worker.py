@@ -110,6 +110,10 @@ class WatchedStore:
     def release(self, lease: Any) -> None:
         self._watched("release", lease)
 
+    def abandon(self, lease: Any) -> None:
+        if hasattr(self._store, "abandon"):
+            self._watched("abandon", lease)
+
     def delete(self, key: str) -> None:
         self._watched("delete", key)
 

@@ -2,13 +2,19 @@
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tenure.transports.stores import FileStore, LeaseLostError, StoreError
+from tenure.transports.stores import EncryptedStore, FileStore, LeaseLostError, StoreError
 
 from .files import KEY, refusal, saved, the_file
 from .tmpfs import run_on_small_disk
+
+
+def encrypted(store: FileStore) -> EncryptedStore:
+    return EncryptedStore(store, [EncryptedStore.generate_key()])
 
 
 def test_full_disk_leaves_the_old_state(tmp_path: Path) -> None:
@@ -68,6 +74,28 @@ seen.append(outcome(store.save, lease, {"number": 2}, release=True) > 0)
     assert kind == "StoreError"
     assert "read-only" in text
     assert is_saved is True
+
+
+@pytest.mark.parametrize("wrap", [lambda store: store, encrypted], ids=["file", "encrypted file"])
+def test_abandoned_lease_can_be_had_and_tells_of_it(store: FileStore, wrap: Callable[[FileStore], Any]) -> None:
+    """What could not be saved may have been sent. The one who has abandoned it may not use it any more."""
+    either = wrap(store)
+    lease = either.acquire(KEY, 60).lease
+    assert either.acquire(KEY, 60).lease is None
+    either.abandon(lease)
+    with pytest.raises(LeaseLostError):
+        either.save(lease, {})
+    stored = either.acquire(KEY, 60)
+    assert (stored.lease is not None, stored.interrupted) == (True, True)
+
+
+def test_lease_of_a_deleted_session_locks_nobody_out(store: FileStore) -> None:
+    """Whoever is told that the lease is lost has lost the kernel's lock, too."""
+    lease = store.acquire(KEY, 60).lease
+    store.delete(KEY)
+    with pytest.raises(LeaseLostError):
+        store.save(lease, {})
+    assert store.acquire(KEY, 60).lease is not None
 
 
 @pytest.mark.parametrize("release", [False, True])

@@ -126,7 +126,7 @@ def judge_break(folder: Path, file: str, name: str, broken: str, tests: Collecti
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(folder)}
     nearest = Path("tests", "core", file).with_name(f"test_{Path(file).name}")  # the likeliest to notice
     first = [str(nearest)] if (folder / nearest).exists() else []
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *first, *tests]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not once", *first, *tests]
     try:
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=TIMEOUT)
         outcome = KILLED if done.returncode else SURVIVED

@@ -18,9 +18,9 @@ from .survivors import KILLED, Mutant, read_mutant
 # what the tool writes is not in our style.
 NO_JUDGES = ("tests/core/test_purity.py", "tests/core/test_vendoring.py", "tests/core/test_public_names.py")
 
-# What decides the order of things is judged by simulated lives as well, 250 in each of these.
+# What decides the order of things is judged by simulated lives as well: the first of those that every test run lives.
 LIVED = ("exchange.py", "protocol.py", "session.py", "shared.py")
-LIVES = [f"tests/simulation/test_simulation.py::test_no_invariant_is_broken[{first}]" for first in (0, 250)]
+LIVES = [f"tests/simulation/{name}.py::test_no_invariant_is_broken" for name in ("test_simulation", "fleet/test_fleet")]
 
 # A break that never ends is stopped after (seconds of its tests + 3) * 10: long enough for a busy machine, where a
 # shorter limit would pass for a test that has noticed.
@@ -28,7 +28,7 @@ CONFIGURATION = """
 [tool.mutmut]
 source_paths = ["tenure"]
 only_mutate = {only_mutate}
-pytest_add_cli_args = ["-p", "no:cacheprovider"]
+pytest_add_cli_args = ["-p", "no:cacheprovider", "-m", "not once"]
 pytest_add_cli_args_test_selection = {selection}
 timeout_multiplier = 10.0
 timeout_constant = 3.0

@@ -182,6 +182,7 @@ def check_what_cannot_be_saved_is_kept_back() -> None:
         protocol.receive_failure(tenure.SendFailure(tenure.STORE_FAILED, "disk full"), at(second))
     assert isinstance(call.error, tenure.EstablishError)
     assert protocol.newest_token() is None
+    ask_store(protocol, store, 6, tenure.AbandonLease)
     call = protocol.refresh()
     ask_store(protocol, store, 60, tenure.AcquireLease)
     ask_store(protocol, store, 60, tenure.SaveState)

@@ -3,6 +3,8 @@
 # Every change of state goes through `install` and `expire` and so through the tables in states.py. This file sends
 # nothing and waits for nothing: exchange.py decides what to ask of the service, and tells this file what came of it.
 
+import binascii
+
 from . import errors, events
 from .snapshot import read_snapshot, write_snapshot
 from .states import ACTIVE, EXPIRED, EXPIRY_ADOPTED, SESSION_TABLE, STATE_ADOPTED, UNESTABLISHED, next_state
@@ -214,7 +216,7 @@ class Session:
         raw = bytearray(self.random_bytes(16))
         raw[6] = raw[6] & 0x0F | 0x40
         raw[8] = raw[8] & 0x3F | 0x80
-        digits = "".join([f"{byte:02x}" for byte in raw])
+        digits = binascii.hexlify(raw).decode()
         return "-".join([digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]])
 
 

@@ -22,7 +22,7 @@ from .conftest import NewSession
 from .driver_helpers import DEAD, PERMISSIONS, QUICK, STALE, TOKEN_ID, Clocks, outcomes_of, security_token
 from .drivers import TIMEOUT, Driver
 
-BRIEF = Policy(deadline=0.2, attempt_timeout=5, backoff_base=0.01)
+BRIEF = Policy(deadline=0.6, attempt_timeout=5, backoff_base=0.01)
 
 
 class WatchedStore(FileStore):

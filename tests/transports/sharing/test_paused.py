@@ -74,7 +74,7 @@ def test_paused_at_every_point_with_redis_without_grace(
 
 def test_paused_at_every_point_with_files(new_fleet: NewFleet, service: Service, file_store: dict[str, Any]) -> None:
     """The kernel keeps the lock of a stopped process: others wait, no longer than their deadline; nothing is lost."""
-    fleet = new_fleet(1, file_store, lease_margin=5, policy={"deadline": 1, "attempt_timeout": 20})
+    fleet = new_fleet(1, file_store, lease_margin=5, policy={"deadline": 1.5, "attempt_timeout": 20})
     other = fleet.processes[0]
     for point in range(MOST):
         paused, where = pause_at(fleet, point)

@@ -5,6 +5,7 @@ from tenure import (
     LEASE_LOST,
     NOT_SENT,
     STORE_FAILED,
+    AbandonLease,
     AcquireLease,
     Call,
     Instant,
@@ -25,7 +26,8 @@ from .partner import MONOTONIC_START, PERMISSION_LIFETIME, TOKEN_ID, WALL_START,
 
 __all__ = ["Fleet", "Process"]
 
-Step = SendRequest | Sleep | LoadState | AcquireLease | RenewLease | SaveState | ReleaseLease
+LeaseStep = AcquireLease | RenewLease | ReleaseLease | AbandonLease
+Step = SendRequest | Sleep | LoadState | SaveState | LeaseStep
 
 
 class Fleet:

@@ -80,8 +80,8 @@ class Session:
         return self._wants_another(self.pair, now) and now.monotonic >= self.not_before
 
     def _wants_another(self, pair: TokenPair, now: Instant) -> bool:
-        """Is the pair stale, or replaced by one that would be lost with this process?"""
-        return self.unsaved is not None or pair.is_stale(now)
+        """Is the pair stale, or replaced by one that nobody sees before it is saved?"""
+        return self.unsaved not in (None, pair) or pair.is_stale(now)
 
     def seconds_until_due(self, now: Instant) -> "float | None":
         """Return after how many seconds a refresh is wanted, whoever asks or not; None if none can help."""
@@ -174,12 +174,11 @@ class Session:
         is_held = pair is not None and held is not None and pair.is_like(held)
         if pair is None or not (is_held or self._is_superseded(saved, age)):
             return None  # nothing, or an old replica
+        is_before = is_held and held is not self.unsaved  # older than what is unsaved, whatever the store's clock says
         if self.unsaved is not None and (
-            saved.state == EXPIRED or (not is_held and _comes_after(self.unsaved, pair, age, False))
+            saved.state == EXPIRED or (not is_before and _comes_after(self.unsaved, pair, age, False))
         ):
-            # Somebody has saved its like, has established anew, or has found that it is over. Not so if it is still the
-            # pair before it: that one is older, whatever the store's clock says.
-            self.unsaved = None
+            self.unsaved = None  # somebody has saved its like, has established anew, or has found that it is over
         if not is_held:
             # A jitter of our own, so that those who share the pair do not march in step.
             pair.stale_after = self.policy.stale_after(pair.grant.permission_lifetime, self.chance())

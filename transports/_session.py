@@ -218,6 +218,10 @@ def failure_of(step: Any, problem: BaseException) -> SendFailure:
         return SendFailure(AMBIGUOUS, f"the sender failed with {name}")
     from .stores import LeaseLostError, StoreError
 
+    error: BaseException | None = problem
+    while error is not None:  # its frames hold the lease, and with it a file's lock, until the garbage collector comes
+        error.__traceback__ = None
+        error = error.__context__
     # A store's own words hold no secret; those of anything else may.
     words = str(problem) if isinstance(problem, StoreError) else f"it failed with {name}"
     return SendFailure(LEASE_LOST if isinstance(problem, LeaseLostError) else STORE_FAILED, words)

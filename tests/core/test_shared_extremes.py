@@ -59,7 +59,7 @@ def test_blind_refresh_at_the_end_of_the_token() -> None:
     assert process.did[-1] == "SendRequest"
     assert set(process.did[:-1]) == {"AcquireLease"}
     assert process.slept < 20
-    assert process.protocol.held.is_usable(process.now())
+    assert process.protocol.fresh_token(process.now())
     failed = [event for event in process.protocol.take_events() if isinstance(event, AttemptFailed)]
     assert {event.reason for event in failed} == {"the store failed: no route"}
     assert len(failed) == len(process.did) - 1
@@ -136,7 +136,7 @@ def test_blind_establish() -> None:
     process.store.is_down = True
     assert establish(process) is None
     assert process.did[-1] == "SendRequest"
-    assert process.protocol.held.is_usable(process.now())
+    assert process.protocol.fresh_token(process.now())
     process.store.is_down = False
     process.pass_time(STALE_AT)
     process.forget()
@@ -154,6 +154,32 @@ def test_blind_use_of_a_pair_that_cannot_be_saved() -> None:
     assert len(process.reasons()) == 3
     process.forget()
     assert process.refresh().error is None
+    assert process.did == ["AcquireLease", "SendRequest", "SaveState"]
+
+
+def test_blind_use_of_a_fresh_pair_that_can_never_be_saved_asks_nobody() -> None:
+    """It is handed out as long as it is fresh: no refresh is worth a save."""
+    process = Fleet().established(risky())
+    process.store.faults["save"] = ["fails"] * 99
+    assert process.refresh().error is None
+    process.forget()
+    for _ in range(20):
+        process.pass_time(20)
+        assert process.protocol.fresh_token(process.now())
+        assert process.get_token().error is None
+    assert process.did == []
+
+
+def test_blind_pair_whose_save_was_not_heard_of_is_not_saved_again() -> None:
+    """What is stored is the very pair that is held and taken for unsaved."""
+    process = Fleet().established(risky())
+    process.store.faults["save"] = ["fails", "fails", "unheard", "fails"]
+    assert process.refresh().error is None
+    process.pass_time(STALE_AT)
+    assert process.get_token().error is None  # sees that the store holds another version than it knew
+    process.pass_time(1)
+    process.forget()
+    assert process.get_token().error is None
     assert process.did == ["AcquireLease", "SendRequest", "SaveState"]
 
 

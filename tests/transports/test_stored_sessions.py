@@ -8,11 +8,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
 import trio
-from tenure import Policy, RefreshError, Stored, UsageError
+from tenure import AttemptError, AttemptFailed, Policy, RefreshError, Stored, UsageError
 from tenure.transports import asyncio as asyncio_driver
 from tenure.transports import trio as trio_driver
 from tenure.transports.emulator import Emulator, hold_answer
@@ -155,6 +156,30 @@ def test_a_disk_that_fails_keeps_no_lock(
     finally:
         gc.enable()
     assert outcomes_of(emulator) == ["refreshed"]
+
+
+def test_closing_between_two_saves_keeps_no_lock(
+    new_session: NewSession, emulator: Emulator, store: WatchedStore, clocks: Clocks
+) -> None:
+    """The exchange is cut off there, and gives nothing back; whoever comes next has the lease all the same."""
+    slow = Policy(deadline=60, attempt_timeout=5, backoff_base=60, backoff_cap=60)
+    held = new_session(emulator, store=store, policy=slow)
+    held.establish([security_token(emulator, clocks.service)])
+    refused = threading.Event()
+    held.session._listener = lambda event: refused.set() if isinstance(event, AttemptFailed) else None
+    gc.disable()
+    try:
+        with files_limited_to(100):
+            asked = held.start(("refresh",))
+            assert refused.wait(TIMEOUT)
+        held.close()
+        assert isinstance(asked.outcome().error, AttemptError)
+        give_up_at = monotonic() + TIMEOUT
+        while (lease := store.acquire(TOKEN_ID, 5).lease) is None:  # a worker thread may still be on its way out
+            assert monotonic() < give_up_at
+        store.release(lease)
+    finally:
+        gc.enable()
 
 
 @contextmanager

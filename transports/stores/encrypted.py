@@ -92,7 +92,7 @@ class EncryptedStore:
         self._store.release(_opened(lease).inner)
 
     def abandon(self, lease: Any) -> None:
-        """See `Store.abandon`: if the inner store has it."""
+        """Let the lease go without giving it back (see `Store`), if the inner store can."""
         abandon = getattr(self._store, "abandon", None)
         if abandon is not None:
             abandon(_opened(lease).inner)

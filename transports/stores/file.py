@@ -125,7 +125,7 @@ class FileStore:
                 self._give_back(own)
 
     def abandon(self, lease: Any) -> None:
-        """See `Store.abandon`. The kernel's lock goes, and the mark stays."""
+        """Let the lease go without giving it back (see `Store`): the kernel's lock goes, and the mark stays."""
         own = own_lease(lease, FileLease)
         if not own.is_inherited:
             with own.guard:

@@ -14,7 +14,7 @@ from .conftest import Service
 from .fleet import Fleet, Process
 from .machines import REDIS, Machine
 
-HASTY = {"deadline": 2.5, "attempt_timeout": 5, "backoff_base": 0.01, "backoff_cap": 0.05}
+HASTY = {"deadline": 1.5, "attempt_timeout": 5, "backoff_base": 0.01, "backoff_cap": 0.05}
 
 
 class Site:

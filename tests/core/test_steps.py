@@ -60,6 +60,7 @@ def test_send_failure_can_be_copied(duplicate: object) -> None:
     assert callable(duplicate)
     same = duplicate(SendFailure(AMBIGUOUS, "timed out"))
     assert (same.kind, same.reason) == (AMBIGUOUS, "timed out")
+    assert repr(same) == "SendFailure('ambiguous', 'timed out')"
 
 
 def test_request_without_a_lease_has_its_time_out_whenever_it_begins() -> None:

@@ -31,7 +31,9 @@ def test_step_asks_the_store_and_says_how_to_report(step: Step, asked: Asked, re
 
 def test_store_without_abandon_is_not_asked() -> None:
     """Its leases end by themselves."""
-    assert AbandonLease("lease").ask(object()) is None
+    step = AbandonLease("lease")
+    assert step.ask(object()) is None
+    assert step.ask(Recorder()) == ("abandon", ("lease",), {})
 
 
 def test_stored_is_a_state_with_a_version() -> None:

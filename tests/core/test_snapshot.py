@@ -197,6 +197,12 @@ def test_restored_token_dies_by_the_monotonic_clock() -> None:
     assert restored.held.is_dead(Instant(7 + DEAD_AT - 100, at(100).wall))
 
 
+def test_restored_token_that_has_just_died_is_not_handed_out() -> None:
+    """The wall clock alone would still be in doubt: the monotonic one is told what it says."""
+    now = Instant(7, at(0).wall + int(DEAD_AT) + 1)
+    assert restore(good_snapshot(), now).held.is_dead(now)
+
+
 @pytest.mark.parametrize("back", [1, 3600, 10**8])
 def test_wall_that_ran_backwards_makes_the_token_dead(back: int) -> None:
     """Nobody can say how old it is: ask for a new one rather than hand out a dead one."""
@@ -282,13 +288,29 @@ def test_damaged_version_is_refused(version: object) -> None:
 TOP = ("url", "token_id", "permissions", "state", "ambiguous", "invalidated")
 TEXTS = ("permission_token", "refresh_token", "request_id")
 NUMBERS = tuple(sorted(set(pair_in(SAVED)) - set(TEXTS)))
-DAMAGE: tuple[object, ...] = (None, [], {}, b"", 1j, float("nan"), float("inf"), -1, 10**400, "", "a b", "\ud800", True)
+DAMAGE: tuple[object, ...] = (
+    None,
+    [],
+    {},
+    b"",
+    1j,
+    float("nan"),
+    float("inf"),
+    -1,
+    1e15,
+    10**400,
+    "",
+    "a b",
+    "\ud800",
+    True,
+)
 
 
-def assert_is_refused(snapshot: "dict[str, object]") -> None:
-    """It is refused, and no part of it is in the text (invariant 9)."""
+def assert_is_refused(snapshot: "dict[str, object]", words: str = "") -> None:
+    """It is refused for what these words say, and no part of it is in the text (invariant 9)."""
     with pytest.raises(SnapshotError) as caught:
         restore(snapshot, at(0))
+    assert not words or str(caught.value).startswith(f"the snapshot is damaged: {words}")
     for name in TEXTS:
         assert str(pair_in(SAVED)[name]) not in str(caught.value)
 
@@ -298,7 +320,7 @@ def test_missing_field_is_refused(name: str) -> None:
     """Every field counts."""
     snapshot = good_snapshot()
     del snapshot[name]
-    assert_is_refused(snapshot)
+    assert_is_refused(snapshot, f"{name} must be")
 
 
 @pytest.mark.parametrize("name", TEXTS + NUMBERS)
@@ -306,7 +328,7 @@ def test_missing_field_of_the_pair_is_refused(name: str) -> None:
     """Every field of the pair counts."""
     snapshot = good_snapshot()
     del pair_in(snapshot)[name]
-    assert_is_refused(snapshot)
+    assert_is_refused(snapshot, f"{name} must be")
 
 
 @pytest.mark.parametrize("name", TEXTS + NUMBERS)
@@ -346,6 +368,20 @@ def test_damaged_field_of_the_pair_is_refused(name: str, value: object) -> None:
 def test_damaged_field_is_refused(name: str, value: object) -> None:
     """Each field is checked as an argument would be, and state and pair against each other."""
     assert_is_refused({**good_snapshot(), name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("state", "happy", "state is none of"),
+        ("state", UNESTABLISHED, "state and pair do not fit"),
+        ("pair", [], "pair must be an object"),
+        ("pair", {**pair_in(SAVED), "request_id": "a b"}, "request_id holds spaces"),
+    ],
+)
+def test_damage_is_named(name: str, value: object, words: str) -> None:
+    """Whoever looks at the file finds the place."""
+    assert_is_refused({**good_snapshot(), name: value}, words)
 
 
 def test_state_and_pair_that_fit() -> None:

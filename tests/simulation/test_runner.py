@@ -12,6 +12,8 @@ from .runner import Run
 from .secrets import Secrets
 from .summary import summarise
 
+pytestmark = pytest.mark.once
+
 
 def run_command(arguments: str, patch: pytest.MonkeyPatch) -> int:
     """Run the command in this process."""

@@ -75,10 +75,10 @@ def test_no_invariant_is_broken(first: int) -> None:
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("event", EVENTS, ids=": ".join)
-def test_lives_are_eventful(event: tuple[str, str]) -> None:
+def test_lives_are_eventful() -> None:
     """A simulation in which nothing happens proves nothing."""
-    assert sum(lived(first)[0][event] for first in range(FIRST, FIRST + LIVES, CHUNK)) >= 3
+    seen = [lived(first)[0] for first in range(FIRST, FIRST + LIVES, CHUNK)]
+    assert [": ".join(event) for event in EVENTS if sum(each[event] for each in seen) < 3] == []
 
 
 def test_a_life_can_be_replayed() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from tenure import (
     EstablishError,
-    Policy,
     ProtocolViolationError,
     RefreshError,
     RefusedError,
@@ -34,6 +33,7 @@ from tenure.transports.emulator import (
 from .conftest import NewEmulator, NewSession
 from .driver_helpers import (
     PERMISSIONS,
+    QUICK,
     TOKEN_ID,
     Clocks,
     outcomes_of,
@@ -310,6 +310,7 @@ NONSENSE = answers_that_make_no_sense()
 OTHER_KINDS = answers_of_other_kinds()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", [*NONSENSE, *OTHER_KINDS])
 def test_establish_answered_with_nonsense(
     new_session: NewSession, emulator: Emulator, clocks: Clocks, name: str
@@ -325,6 +326,7 @@ def test_establish_answered_with_nonsense(
     assert resource_status(emulator, held.get_permission_token()) == 200
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", [*NONSENSE, *OTHER_KINDS])
 def test_refresh_answered_with_nonsense(established: NewSession, new_emulator: NewEmulator, name: str) -> None:
     """WIRE.md, Answers; invariant 2: the tokens are untouched, and the same question brings the session through."""
@@ -348,6 +350,7 @@ def test_refresh_answered_with_nonsense(established: NewSession, new_emulator: N
     assert resource_status(emulator, held.get_permission_token()) == 200
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", [*OTHER_KINDS, "not acted on: not JSON"])
 def test_a_second_establish_answered_with_nonsense(
     established: NewSession, emulator: Emulator, clocks: Clocks, name: str
@@ -391,14 +394,13 @@ def test_answers_that_stay_broken_lose_nothing(
 ) -> None:
     """The error says that the outcome is unknown; when the fault is gone, so is the trouble."""
     emulator = new_emulator(grace=300)
-    policy = Policy(deadline=0.3, attempt_timeout=0.5, backoff_base=0.05)
-    held = established(emulator, policy=policy)
+    held = established(emulator)
     fault = emulator.faults.add(BROKEN[name](), times=None)
-    with pytest.raises(RefreshError) as caught:
+    with clocks.hurried(), pytest.raises(RefreshError) as caught:
         held.refresh()
     assert caught.value.ambiguous
     emulator.faults.remove(fault)
-    clocks.advance(policy.backoff_cap)
+    clocks.advance(QUICK.backoff_cap)
     held.refresh()
     assert len({entry.request_id for entry in emulator.journal.of("refresh")}) == 1
     assert emulator.statistics.reuse_detected == 0
@@ -408,9 +410,9 @@ def test_answers_that_stay_broken_lose_nothing(
 @pytest.mark.parametrize("name", BROKEN)
 def test_establish_with_broken_answers(new_session: NewSession, emulator: Emulator, clocks: Clocks, name: str) -> None:
     """The same for establish: one broken answer hurts nobody, and many are an EstablishError that says ambiguous."""
-    held = new_session(emulator, policy=Policy(deadline=0.3, attempt_timeout=0.5, backoff_base=0.05))
+    held = new_session(emulator)
     fault = emulator.faults.add(BROKEN[name](), kind="issue", times=None)
-    with pytest.raises(EstablishError) as caught:
+    with clocks.hurried(), pytest.raises(EstablishError) as caught:
         held.establish([security_token(emulator, clocks.service)])
     assert caught.value.ambiguous
     emulator.faults.remove(fault)

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from tenure import AttemptError, Policy
+from tenure import AttemptError
 from tenure.transports.emulator import Emulator, hold
 
 from .conftest import NewSession
@@ -65,7 +65,7 @@ def test_a_caller_interrupted_while_it_starts_the_pump(
     established: NewSession, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Invariant 4: Ctrl-C may come before the thread exists; whoever asks next must find a session that works."""
-    held = established(emulator, policy=Policy(deadline=0.1, attempt_timeout=0.1))
+    held = established(emulator)
     refuse_next_pump(monkeypatch, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         held.refresh()

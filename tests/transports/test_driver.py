@@ -140,9 +140,8 @@ def test_an_unreachable_service_is_an_establish_error(
     new_session: NewSession, emulator: Emulator, clocks: Clocks
 ) -> None:
     """DESIGN.md, Failures: not sent, retried until the deadline; then an error that says so, and a later try works."""
-    policy = Policy(deadline=0.3, attempt_timeout=0.3, backoff_base=0.01)
-    held = new_session(emulator, policy=policy)
-    with emulator.connections_refused(), pytest.raises(EstablishError) as caught:
+    held = new_session(emulator)
+    with emulator.connections_refused(), clocks.hurried(), pytest.raises(EstablishError) as caught:
         held.establish([security_token(emulator, clocks.service)])
     assert not caught.value.ambiguous
     held.establish([security_token(emulator, clocks.service)])
@@ -338,11 +337,10 @@ def test_a_token_is_not_handed_out_while_its_replacement_fails(
     established: NewSession, emulator: Emulator, clocks: Clocks
 ) -> None:
     """An invalidated token is of no use to anybody: callers get the error, and later the new token."""
-    policy = Policy(deadline=0.3, attempt_timeout=0.3, backoff_base=0.01, backoff_cap=0.02)
-    held = established(emulator, policy=policy)
+    held = established(emulator)
     refused = held.get_permission_token()
     held.invalidate(refused)
-    with emulator.connections_refused(), pytest.raises(RefreshError) as caught:
+    with emulator.connections_refused(), clocks.hurried(), pytest.raises(RefreshError) as caught:
         held.get_permission_token()
     assert caught.value.retry_after is not None
     clocks.advance(1)

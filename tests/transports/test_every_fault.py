@@ -139,9 +139,9 @@ def test_a_fault_befalls_a_refresh(
 
 def test_connections_are_refused_for_a_while(established: NewSession, emulator: Emulator, clocks: Clocks) -> None:
     """The one fault that befalls no request: not sent, so the token is as good as before, grace or not."""
-    held = established(emulator, policy=Policy(deadline=0.2, attempt_timeout=0.2, backoff_base=0.01))
+    held = established(emulator)
     clocks.advance(DEAD)
-    with emulator.connections_refused():
+    with emulator.connections_refused(), clocks.hurried():
         error = held.start(("get_permission_token",)).outcome().error
     assert isinstance(error, RefreshError)
     assert not error.ambiguous

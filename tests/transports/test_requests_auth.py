@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import requests
-from tenure import NotEstablishedError, Policy, RefreshError, SessionExpiredError, UsageError
+from tenure import NotEstablishedError, RefreshError, SessionExpiredError, UsageError
 from tenure.transports.auth.requests import BearerAuth
 from tenure.transports.blocking import AuthorizationSession
 from tenure.transports.emulator import ANY, RESOURCE, UNKNOWN, Emulator, latency, redirect, status
@@ -210,12 +210,11 @@ def test_a_401_to_somebody_elses_token_is_not_ours(session: AuthorizationSession
 
 def test_no_new_token_is_the_callers_to_know(emulator: Emulator, clocks: Clocks) -> None:
     """If no successor can be had, the request raises what `get_permission_token` raises."""
-    policy = Policy(deadline=0.3, attempt_timeout=1, backoff_base=0.05)
-    with AuthorizationSession(emulator.url, TOKEN_ID, ["read"], policy=policy) as session:
+    with AuthorizationSession(emulator.url, TOKEN_ID, ["read"], policy=QUICK) as session:
         session.establish([security_token(emulator, clocks.service)])
         refuse_current(emulator)
         emulator.faults.add(status(503), times=None)
-        with pytest.raises(RefreshError):
+        with clocks.hurried(), pytest.raises(RefreshError):
             get(emulator.resource_url, session.auth())
 
 

@@ -17,7 +17,6 @@ from tenure import (
     AttemptFailed,
     EstablishError,
     NotEstablishedError,
-    Policy,
     ProtocolViolationError,
     RefreshError,
     RefusedError,
@@ -41,13 +40,12 @@ from tenure.transports.emulator import (
 )
 
 from .conftest import NewEmulator, NewSession
-from .driver_helpers import DEAD, Clocks, Log, Recorder, Witness, security_token
+from .driver_helpers import DEAD, QUICK, Clocks, Log, Recorder, Witness, security_token
 from .drivers import Driver, HeldSession
 
 ROOTS = tuple(
     os.path.realpath(path) + os.sep for path in (Path(tenure.__file__).parent, Path(blocking.__file__).parent)
 )
-POLICY = Policy(deadline=0.2, attempt_timeout=1, backoff_base=0.05)
 POISON = "p01s0n"  # what a service writes may be a secret as well
 
 
@@ -144,17 +142,20 @@ def test_errors_of_establish(
     new_session: NewSession, emulator: Emulator, secrets: Secrets, hidden: Callable[..., None], clocks: Clocks
 ) -> None:
     """Invariant 9, for refusals, outages, lost answers and nonsense while tokens are being issued."""
-    held = new_session(emulator, policy=POLICY)
+    held = new_session(emulator)
     token = security_token(emulator, clocks.service)
     secrets.add(token, token + "x", "wrong-password-of-somebody", "wrong-key-of-some-merchant")
     hidden(RefusedError, held.verify_credentials, emulator.credentials.username, "wrong-password-of-somebody")
     hidden(RefusedError, held.establish, [token + "x"])
     hidden(RefusedError, held.establish_by_key, "wrong-key-of-some-merchant")
     for fault in (status(503), lose_answer(), truncate()):
+        token = security_token(emulator, clocks.service)
+        secrets.add(token)
         emulator.faults.add(fault, kind=ANY, times=None)
-        hidden(EstablishError, held.verify_credentials, *emulator.credentials)
-        hidden(EstablishError, held.establish, [token])
-        hidden(EstablishError, held.establish_by_key, emulator.merchant_key)
+        with clocks.hurried():
+            hidden(EstablishError, held.verify_credentials, *emulator.credentials)
+            hidden(EstablishError, held.establish, [token])
+            hidden(EstablishError, held.establish_by_key, emulator.merchant_key)
         emulator.faults.clear()
     for fault in (garbage(), redirect("http://127.0.0.1:1/"), status(418), set_field("requestId", POISON)):
         emulator.faults.add(fault, kind=ANY, times=None)
@@ -162,7 +163,7 @@ def test_errors_of_establish(
         hidden(ProtocolViolationError, held.establish, [token])
         hidden(ProtocolViolationError, held.establish_by_key, emulator.merchant_key)
         emulator.faults.clear()
-    with emulator.connections_refused():
+    with emulator.connections_refused(), clocks.hurried():
         hidden(EstablishError, held.verify_credentials, *emulator.credentials)
         hidden(EstablishError, held.establish, [token])
         hidden(EstablishError, held.establish_by_key, emulator.merchant_key)
@@ -177,15 +178,16 @@ def test_errors_of_tokens(
 ) -> None:
     """Invariant 9, for all that can befall a refresh, up to the end of the session."""
     emulator.service.grace = 36000
-    held = established(emulator, policy=POLICY)
+    held = established(emulator)
     secrets.add_pair(held)
     clocks.advance(DEAD)
-    with emulator.connections_refused():
+    with emulator.connections_refused(), clocks.hurried():
         hidden(RefreshError, held.get_permission_token)
     clocks.advance(60)
     for fault in (status(503), lose_answer(), truncate()):
         emulator.faults.add(fault, times=None)
-        hidden(RefreshError, held.refresh)
+        with clocks.hurried():
+            hidden(RefreshError, held.refresh)
         emulator.faults.clear()
         clocks.advance(60)
     poisoned = set_field("data.permissionToken.permissionToken", f"{POISON}\r\n")
@@ -234,6 +236,7 @@ def test_an_exception_of_a_custom_sender_is_not_quoted(
     established: NewSession,
     emulator: Emulator,
     secrets: Secrets,
+    clocks: Clocks,
     hidden: Callable[..., None],
 ) -> None:
     """Invariant 9: HTTP clients put requests into the texts of their exceptions."""
@@ -243,7 +246,8 @@ def test_an_exception_of_a_custom_sender_is_not_quoted(
     def send(request: Request, timeout: float) -> object:
         raise ConnectionError(f"could not send {request.body!r}")
 
-    with driver.restore(before.snapshot(), send=driver.sender(send), policy=POLICY) as held:
+    snapshot = before.snapshot()
+    with driver.restore(snapshot, send=driver.sender(send), policy=QUICK) as held, clocks.hurried():
         hidden(RefreshError, held.refresh)
 
 
@@ -297,12 +301,14 @@ def test_events_and_logs(
         secrets.assert_hidden(record.getMessage() + repr(record.args) + str(record.exc_text))
 
 
-def test_headers_of_an_answer_are_in_no_event(established: NewSession, emulator: Emulator, secrets: Secrets) -> None:
+def test_headers_of_an_answer_are_in_no_event(
+    established: NewSession, emulator: Emulator, secrets: Secrets, clocks: Clocks
+) -> None:
     """Invariant 9: a Retry-After that holds nonsense is not quoted."""
     heard = Recorder()
-    held = established(emulator, listener=heard, policy=POLICY)
+    held = established(emulator, listener=heard)
     emulator.faults.add(status(503, retry_after=POISON), set_header("x-reason", POISON), times=None)
-    with pytest.raises(RefreshError):
+    with clocks.hurried(), pytest.raises(RefreshError):
         held.refresh()
     secrets.assert_hidden(str(heard.wait_for(AttemptFailed)))
 
@@ -340,12 +346,12 @@ def test_the_listeners_failure_is_logged_without_secrets(
 
 
 def test_a_logged_error_shows_nothing_with_its_traceback(
-    established: NewSession, emulator: Emulator, secrets: Secrets, caplog: pytest.LogCaptureFixture
+    established: NewSession, emulator: Emulator, secrets: Secrets, clocks: Clocks, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Invariant 9: `log.exception` around a failing call is what programs do."""
-    held = established(emulator, policy=POLICY)
+    held = established(emulator)
     secrets.add_pair(held)
-    with emulator.connections_refused():
+    with emulator.connections_refused(), clocks.hurried():
         try:
             held.refresh()
         except RefreshError:

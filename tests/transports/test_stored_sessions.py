@@ -23,8 +23,6 @@ from .conftest import NewSession
 from .driver_helpers import DEAD, PERMISSIONS, QUICK, STALE, TOKEN_ID, Clocks, outcomes_of, security_token
 from .drivers import TIMEOUT, Driver
 
-BRIEF = Policy(deadline=0.6, attempt_timeout=5, backoff_base=0.01)
-
 
 class WatchedStore(FileStore):
     """Notes what is asked and on which thread; fails where a test says so."""
@@ -124,14 +122,14 @@ def test_a_store_that_fails(
 ) -> None:
     """Nobody notices while the token works; then a RefreshError says why, with no words but the store's own."""
     fail, words = FAILURES[name]
-    held = new_session(emulator, store=store, policy=BRIEF)
+    held = new_session(emulator, store=store)
     held.establish([security_token(emulator, clocks.service)])
     token = held.get_permission_token()
     store.instead = fail
     clocks.advance(STALE)
     assert held.get_permission_token() == token
     clocks.advance(DEAD - STALE)
-    with pytest.raises(RefreshError) as caught:
+    with clocks.hurried(), pytest.raises(RefreshError) as caught:
         held.get_permission_token()
     assert words in str(caught.value)
     assert "s3cret" not in str(caught.value)
@@ -145,11 +143,11 @@ def test_a_disk_that_fails_keeps_no_lock(
     new_session: NewSession, emulator: Emulator, store: WatchedStore, clocks: Clocks
 ) -> None:
     """The lease that could not be given back goes at once, not when the garbage collector comes for its errors."""
-    held = new_session(emulator, store=store, policy=BRIEF)
+    held = new_session(emulator, store=store)
     held.establish([security_token(emulator, clocks.service)])
     gc.disable()
     try:
-        with files_limited_to(100), pytest.raises(RefreshError, match="could not be saved"):
+        with files_limited_to(100), clocks.hurried(), pytest.raises(RefreshError, match="could not be saved"):
             held.refresh()
         clocks.advance(1)
         held.refresh()
@@ -199,13 +197,14 @@ def test_a_store_that_hangs(
 ) -> None:  # fmt: skip
     """Invariant 7: a store that forgets that its operations must end is not waited for without end."""
     monkeypatch.setattr(f"tenure.transports.{driver.name}.STORE_PATIENCE", 0.05)
-    held = new_session(emulator, store=store, policy=BRIEF)
+    held = new_session(emulator, store=store)
     held.establish([security_token(emulator, clocks.service)])
     clocks.advance(DEAD)
     ending = threading.Event()
     store.instead = lambda: ending.wait(TIMEOUT)
     caller = held.start(("get_permission_token",))
-    error = caller.outcome().error
+    with clocks.hurried():
+        error = caller.outcome().error
     ending.set()
     assert error is not None
     assert "too long" in str(error) or "exceeds its time" in str(error)

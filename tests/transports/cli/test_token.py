@@ -55,6 +55,7 @@ def test_a_stale_token_is_printed_first_and_its_refresh_is_finished(shells: Shel
     assert shells.refreshes() == ["refreshed"]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_does_not_abandon_a_refresh(number: int, shells: Shells, grow_older: GrowOlder) -> None:
     """Invariant 4: the answer to what was sent is saved before the command ends, as the signal wants."""
@@ -94,6 +95,7 @@ def test_a_lost_answer_is_got_again_within_the_grace_window(shells: Shells, grow
     assert shells.refreshes() == ["refreshed", "replayed"]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("end", ["age", "revoked"])
 def test_a_session_that_is_over_says_what_to_run(end: str, shells: Shells, grow_older: GrowOlder) -> None:
     """Exit code 3 and one line: what has happened, and what to run; afterwards all is well."""
@@ -113,6 +115,7 @@ def test_a_session_that_is_over_says_what_to_run(end: str, shells: Shells, grow_
     assert use_resource(shells.emulator, shells.token()) == 200
 
 
+@pytest.mark.once
 def test_a_service_that_cannot_be_reached_is_exit_code_1(shells: Shells, grow_older: GrowOlder) -> None:
     """It is said where the service should be and when to try again; the session is untouched."""
     grow_older(DEAD)
@@ -155,6 +158,7 @@ print(*sys.modules)
     assert not loaded & {"filelock", "dataclasses", "secrets"}
 
 
+@pytest.mark.once
 def test_profiles_stand_side_by_side(shells: Shells) -> None:
     """Each has a session of its own; TENURE_PROFILE chooses one as --profile does."""
     shells.log_in("--profile", "work")
@@ -188,6 +192,7 @@ def test_a_store_that_is_not_safe_is_named_with_the_remedy(shells: Shells) -> No
     assert shells.token()
 
 
+@pytest.mark.once
 def test_a_damaged_state_needs_a_login(shells: Shells) -> None:
     """Exit code 3, and login replaces it."""
     (state,) = (shells.state / "sessions").glob("*.json")
@@ -209,6 +214,7 @@ def secrets_of(shells: Shells) -> list[str]:
         return [pair["permission_token"], pair["refresh_token"], shells.emulator.credentials.password]
 
 
+@pytest.mark.once
 def test_no_secret_is_where_it_does_not_belong(shells: Shells) -> None:
     """Invariant 9: nothing but the token itself is ever printed, and the profile holds none at all."""
     secrets = secrets_of(shells)

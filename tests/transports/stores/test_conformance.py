@@ -38,6 +38,7 @@ class TestFileStore(StoreConformance, _ByRecipe):
         self.arguments = [str(tmp_path / "sessions")]
 
 
+@pytest.mark.once
 class TestEncryptedFileStore(StoreConformance, _ByRecipe):
     function = "encrypted_file_store"
 
@@ -54,6 +55,7 @@ class TestRedisStore(StoreConformance, LapsingLeases, _ByRecipe):
         self.arguments = [quiet_redis.url]
 
 
+@pytest.mark.once
 class TestEncryptedRedisStore(StoreConformance, LapsingLeases, _ByRecipe):
     function = "encrypted_redis_store"
 
@@ -72,6 +74,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
         yield server
 
 
+@pytest.mark.once
 class TestRedisStoreOnACluster(StoreConformance, LapsingLeases):
     """Each key goes to the node that has its slot; the scripts touch one key only."""
 
@@ -84,6 +87,7 @@ class TestRedisStoreOnACluster(StoreConformance, LapsingLeases):
         return RedisStore(self.client)
 
 
+@pytest.mark.once
 class TestRedisStoreWithDecodedResponses(StoreConformance, LapsingLeases):
     """It does not matter whether the client decodes what it is answered, nor in which protocol it is."""
 

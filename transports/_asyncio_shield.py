@@ -11,11 +11,21 @@ from typing import Any
 
 from .. import AMBIGUOUS, STORE_FAILED, Request, Response, SendFailure
 
-__all__ = ["CancelledWithReport", "cancellations_of", "in_a_task_of_its_own", "in_a_thread", "take_back_one"]
+__all__ = [
+    "BoundedSend",
+    "CancelledWithReport",
+    "Take",
+    "cancellations_of",
+    "in_a_task_of_its_own",
+    "in_a_thread",
+    "take_back_one",
+]
 
 GRACE = 1.0  # seconds that a send= of the user's may exceed its time-out before it is given up
 
 Send = Callable[[Request, float], Awaitable[Response]]
+Take = Callable[[Response], None]
+BoundedSend = Callable[[Request, float, Take], Awaitable[Response]]  # may pass on an answer before it returns it
 
 
 class CancelledWithReport(asyncio.CancelledError):
@@ -26,10 +36,10 @@ class CancelledWithReport(asyncio.CancelledError):
         self.report = report
 
 
-def in_a_task_of_its_own(send: Send) -> Send:
+def in_a_task_of_its_own(send: Send) -> BoundedSend:
     """Return `send` as something that is bounded in time and that only the end of the loop can cancel."""
 
-    async def bounded(request: Request, timeout: float) -> Response:
+    async def bounded(request: Request, timeout: float, take: Take) -> Response:
         task = asyncio.ensure_future(send(request, timeout))
         late = SendFailure(AMBIGUOUS, "send= exceeded its time-out")
         response: Response = await _outlast(task, timeout + GRACE, late)

@@ -10,9 +10,10 @@ import asyncio
 import socket
 import ssl
 from time import time as wall
+from typing import Any
 
 from .. import NOT_SENT, Request, Response, SendFailure
-from ._asyncio_shield import CancelledWithReport, cancellations_of, take_back_one
+from ._asyncio_shield import CancelledWithReport, Take, cancellations_of, take_back_one
 from ._http11 import HttpExchange
 
 __all__ = ["StreamSender"]
@@ -20,8 +21,23 @@ __all__ = ["StreamSender"]
 Report = Response | SendFailure
 
 
+def _unheeded(answer: Response) -> None:
+    """Take in an answer for somebody who waits for it to be returned."""
+
+
+def _family_of(host: str) -> int | None:
+    """Return the family of an address, None for a name. An address needs no look-up, which would take a thread."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, host)
+            return family
+        except OSError:
+            pass
+    return None
+
+
 class StreamSender:
-    """Sends each request on a connection of its own. A coroutine function: `await sender(request, timeout)`.
+    """Sends each request on a connection of its own. A coroutine function: `await sender(request, timeout, take)`.
 
     Args:
         context: for TLS; by default one that trusts what the system trusts, made when it is first needed.
@@ -30,8 +46,12 @@ class StreamSender:
     def __init__(self, context: ssl.SSLContext | None) -> None:
         self._context = context
 
-    async def __call__(self, request: Request, timeout: float) -> Response:
+    async def __call__(self, request: Request, timeout: float, take: Take = _unheeded) -> Response:
         """Send `request` and return its answer, whatever its status, within `timeout` seconds.
+
+        Args:
+            request, timeout: what to send, and how long that may take, in seconds.
+            take: is given the answer as well, in the very turn of the loop in which it arrives.
 
         Raises:
             SendFailure: there is no answer.
@@ -40,7 +60,7 @@ class StreamSender:
         exchange = HttpExchange(request)
         if exchange.is_tls and self._context is None:
             self._context = ssl.create_default_context()
-        conversation = _Conversation(exchange, timeout)
+        conversation = _Conversation(exchange, timeout, take)
         try:
             report = await conversation.connect(self._context) or await conversation.hold()
         finally:
@@ -59,9 +79,10 @@ class _Conversation(asyncio.Protocol):
         was_cancelled: somebody cancelled the task meanwhile, and has to be obeyed when the exchange is over.
     """
 
-    def __init__(self, exchange: HttpExchange, timeout: float) -> None:
+    def __init__(self, exchange: HttpExchange, timeout: float, take: Take) -> None:
         self.was_cancelled = False
         self._exchange = exchange
+        self._take = take
         self._loop = asyncio.get_running_loop()
         self._ends_at, self._ends_at_wall = self._loop.time() + timeout, wall() + timeout
         self._timer = self._loop.call_at(self._ends_at, self._end_late)
@@ -108,12 +129,14 @@ class _Conversation(asyncio.Protocol):
         """Connect to the first address that answers. A socket of our own, so that TCP and TLS are told apart."""
         host, port = self._exchange.host, self._exchange.port
         problem: OSError = OSError("no address")
-        try:  # an address needs no look-up, which would take a thread
-            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-        except socket.gaierror:
-            addresses = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        for family, kind, number, _, address in addresses:
-            sock = socket.socket(family, kind, number)
+        family = _family_of(host)
+        if family is not None:
+            places: list[tuple[int, Any]] = [(family, (host, port))]
+        else:
+            found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            places = [(each[0], each[4]) for each in found]
+        for kind, address in places:
+            sock = socket.socket(kind, socket.SOCK_STREAM)
             try:
                 sock.setblocking(False)
                 await self._loop.sock_connect(sock, address)
@@ -187,7 +210,10 @@ class _Conversation(asyncio.Protocol):
                 self._settle(failure.with_traceback(None))
             else:
                 if answer is not None:
-                    self._settle(answer)
+                    try:
+                        self._take(answer)
+                    finally:
+                        self._settle(answer)
 
     def eof_received(self) -> None:
         self.data_received(b"")

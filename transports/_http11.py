@@ -65,20 +65,20 @@ class HttpExchange:
         Not earlier, since the server has something to do as well once it is called. And not when it is sent: between
         the last look at the time and the first byte nothing may take long.
         """
-        head = h11.Request(
-            method=self._request.method,
-            target=self._target,
+        head = h11.Request(  # from bytes, which cost h11 less than text
+            method=self._request.method.encode("ascii"),
+            target=self._target.encode("ascii"),
             headers=[
-                ("host", self._authority),
-                ("user-agent", "tenure"),
-                *self._request.headers,
-                ("accept-encoding", "identity"),
-                ("content-length", str(len(self._request.body))),
-                ("connection", "close"),
+                (b"host", self._authority.encode("ascii")),
+                (b"user-agent", b"tenure"),
+                *[(name.encode("ascii"), value.encode("ascii")) for name, value in self._request.headers],
+                (b"accept-encoding", b"identity"),
+                (b"content-length", b"%d" % len(self._request.body)),
+                (b"connection", b"close"),
             ],
         )
-        pieces = [self._http.send(event) for event in (head, h11.Data(self._request.body), h11.EndOfMessage())]
-        self._data = b"".join([piece or b"" for piece in pieces])
+        # With a content-length the body goes out as it is. h11 need not see it, which would cost a quarter of this.
+        self._data = (self._http.send(head) or b"") + self._request.body
 
     def data_to_send(self) -> bytes:
         """Return the whole request as bytes, which hold secrets. From here on it may have been seen. Call it once."""

@@ -6,6 +6,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from ssl import SSLContext
 from time import monotonic
 from time import time as wall
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 
 from .. import AMBIGUOUS, Call, Request, Response, SendFailure, SendRequest, Sleep, UsageError
 from ._async_session import AsyncSessionBase
-from ._asyncio_shield import in_a_task_of_its_own, in_a_thread
+from ._asyncio_shield import BoundedSend, in_a_task_of_its_own, in_a_thread
 from ._session import LONGEST_NAP, STORE_PATIENCE, SessionBase, failure_of, read_clocks
 
 __all__ = ["AuthorizationSession"]
@@ -34,13 +35,14 @@ class AuthorizationSession(AsyncSessionBase):
         if send is None:
             from ._asyncio_streams import StreamSender  # only whoever sends by h11 has to have it
 
-            self._send: Send = StreamSender(ssl_context)
+            self._send: BoundedSend = StreamSender(ssl_context)
         else:
             self._send = in_a_task_of_its_own(send)
         self._begin_pumpless()
 
     def _begin_pumpless(self) -> None:
         self._pump_task: asyncio.Task[None] | None = None
+        self._under_way: object = None  # the step of which the core has not been told yet what came of it
         self._waiting: dict[Call | None, set[asyncio.Future[None]]] = {}  # under None: for any change
 
     async def get_permission_token(self) -> str:
@@ -140,9 +142,12 @@ class AuthorizationSession(AsyncSessionBase):
             await asyncio.sleep(step.seconds)
             return None
         cancelled: asyncio.CancelledError | None = None
+        self._under_way = step
         try:
             if isinstance(step, SendRequest):
-                report: object = await self._send(step.request, step.seconds_left(read_clocks()))
+                # An answer is taken in on arrival, so that its callers wake together with the pump and not behind it.
+                timeout = step.seconds_left(read_clocks())
+                report: object = await self._send(step.request, timeout, partial(self._conclude, step))
             else:
                 report = await in_a_thread(step.ask, self._store, STORE_PATIENCE)
         except asyncio.CancelledError as stop:
@@ -152,10 +157,15 @@ class AuthorizationSession(AsyncSessionBase):
             report = failure_of(step, problem)
         if isinstance(report, Exception):
             report = failure_of(step, report)
-        if self._pump_task is asyncio.current_task():  # else another loop has taken over, and knows of the ambiguity
-            self._report(step, report, read_clocks())
-            self._wake()
+        self._conclude(step, report)
         return cancelled
+
+    def _conclude(self, step: Any, report: object) -> None:
+        """Tell the core what came of a step: once, and only while no other loop has taken over with the step open."""
+        if self._under_way is step:
+            self._report(step, report, read_clocks())
+            self._under_way = None
+            self._wake()
 
     async def _wait(self, call: Call) -> str | None:
         while not call.settled:

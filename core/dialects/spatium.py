@@ -10,7 +10,7 @@ from ..errors import UsageError
 from ..steps import MAX_BODY, Request
 from ..tokens import Grant
 from ..verdicts import GRANTED, REFUSED, TEMPORARY, VIOLATION, Verdict
-from .claims import read_unverified_claims
+from .claims import read_span
 from .http_date import parse_http_date
 
 __all__ = ["SPATIUM", "SpatiumDialect", "MAX_TOKEN_LENGTH", "REFUSED_STATUSES", "TEMPORARY_STATUSES"]
@@ -115,9 +115,8 @@ class SpatiumDialect:
             return verdict
         try:
             data = _read_envelope(response, request_id)
-            server_time = parse_http_date(response.header("date"))
-            permission = _read_token(data, "permissionToken", server_time, wall, replayed)
-            refresh = _read_token(data, "permissionRefreshToken", server_time, wall, False)
+            permission = _read_token(data, "permissionToken", response, wall, replayed)
+            refresh = _read_token(data, "permissionRefreshToken", response, wall, False)
         except NotTheEnvelope as problem:
             return Verdict(VIOLATION, str(problem), response.status)
         grant = Grant(permission[0], permission[1], refresh[0], refresh[1])
@@ -190,7 +189,7 @@ def _read_envelope(response: "Response", request_id: str) -> "dict[str, object]"
 
 
 def _read_token(
-    data: "dict[str, object]", name: str, server_time: "int | None", wall: int, replayed: bool
+    data: "dict[str, object]", name: str, response: "Response", wall: int, replayed: bool
 ) -> "tuple[str, int]":
     """Return the token `name` and its lifetime in seconds."""
     wrapped = data.get(name)
@@ -198,16 +197,14 @@ def _read_token(
         raise NotTheEnvelope(f"the answer has no object named {name}")
     token = _fit_token(name, wrapped.get(name))
     expires_at = _fit_time(name, wrapped.get("expiresAt"))
-    claims = read_unverified_claims(token)
-    stated = None if claims is None else claims.lifetime
     # DESIGN.md, Lifetimes: the token's own word first, then the server's clock, and this machine's only if there is
     # nothing else.
-    began = wall if server_time is None else server_time
-    if stated is not None and claims is not None and claims.issued_at is not None:
-        began = claims.issued_at
+    span = read_span(token)
+    server_time = parse_http_date(response.header("date")) if span is None or replayed else None
+    began = span[0] if span is not None else wall if server_time is None else server_time
     if expires_at <= began and not replayed:
         raise NotTheEnvelope(f"the expiresAt of {name} is already past")
-    lifetime = expires_at - began if stated is None else stated
+    lifetime = expires_at - began if span is None else span[1]
     if replayed and server_time is not None:  # issued some time ago; a date hides up to a second
         lifetime = min(lifetime, expires_at - server_time - 1)
     lifetime = max(lifetime, 0)

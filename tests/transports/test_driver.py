@@ -696,6 +696,21 @@ def test_a_sender_that_goes_on_raising_leaves_the_outcome_open(
         assert heard.of(AttemptFailed)[0].retry_in == 0
 
 
+def test_a_bug_of_ours_is_told_to_the_callers(
+    established: NewSession, emulator: Emulator, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Invariant 7: whatever happens where an answer is taken in, nobody waits for ever, and the session lives on."""
+    emulator.service.grace = 100
+    held = established(emulator)
+    clocks.advance(DEAD)
+    monkeypatch.setattr("threading.excepthook", lambda failed: None)  # where a thread that ends by it is told of
+    with monkeypatch.context() as broken:
+        broken.setattr(AuthorizationProtocol, "receive_response", lambda *report: 1 / 0)
+        errors = [outcome.error for outcome in held.gather(8, ("get_permission_token",))]
+    assert {type(error) for error in errors} == {AttemptError}
+    assert resource_status(emulator, held.get_permission_token()) == 200
+
+
 def test_a_sender_that_says_not_sent_is_believed(driver: Driver, established: NewSession, service: Service) -> None:
     """DESIGN.md, Failures: not sent is retried; the error of a persistent outage is not ambiguous."""
     policy = Policy(deadline=0.3, attempt_timeout=0.3, backoff_base=0.01)

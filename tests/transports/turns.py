@@ -119,6 +119,7 @@ class AsyncioTurns:
 
         async def watched() -> Any:
             answer = await main()
+            await self.rest()  # the turn in which a pump ends whose callers were woken before it
             assert leftovers or asyncio.all_tasks() == {asyncio.current_task()}
             return answer
 

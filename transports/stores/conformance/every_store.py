@@ -7,7 +7,7 @@ import pytest
 
 from .... import UsageError
 from .. import LeaseLostError, Store
-from .bench import LONG, Bench, all_at_once, count_up
+from .bench import LONG, SHORT, Bench, acquire, all_at_once, count_up
 
 __all__ = ["StoreConformance"]
 
@@ -118,6 +118,20 @@ class StoreConformance(Bench):
             with pytest.raises(LeaseLostError):
                 store.renew(lease, LONG)
         assert (store.load(released).state, store.load(saved).state) == (None, {"a": 1})
+
+    def test_lease_that_cannot_be_given_back_comes_free(self, store: Store, key: str) -> None:
+        """A process whose store fails shall not wait for itself: a lease ends in time, or `abandon` lets it go.
+
+        A store that wraps another one passes `abandon` on, if that has it. The next holder is told either way.
+        """
+        lease = store.acquire(key, SHORT).lease
+        abandon = getattr(store, "abandon", None)
+        if abandon is not None:
+            abandon(lease)
+        stored = acquire(store, key)
+        assert stored.interrupted
+        with pytest.raises(LeaseLostError):
+            store.save(lease, {"a": 1})
 
     def test_lease_may_be_renewed(self, store: Store, key: str) -> None:
         """The holder keeps it, and may go on to save."""

@@ -15,6 +15,8 @@ from tenure.transports.emulator import Emulator, JournalEntry
 from .helpers import TIMEOUT, Tenure, kept_back, post, refreshed, run_tenure
 
 README = Path(__file__).parents[3] / "README.md"
+pytestmark = pytest.mark.once
+
 PASSWORD = "correct horse"
 CREDENTIALS_PATH = "/api/security-factor/credentials"
 ISSUE_PATH = "/api/permission/issue-by-factors"

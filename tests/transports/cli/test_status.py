@@ -9,6 +9,8 @@ from tenure.transports.emulator import Emulator
 from .conftest import TOKEN_ID, GrowOlder
 from .shells import DEAD, LIFETIME, OVER, Shells
 
+pytestmark = pytest.mark.once
+
 
 def facts_of(shells: Shells, code: int = 0) -> dict[str, object]:
     out, err, ended = shells.run("status", "--json")

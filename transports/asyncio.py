@@ -122,7 +122,7 @@ class AuthorizationSession(AsyncSessionBase):
         if not task.cancelled():
             task.exception()  # a bug of ours is the caller's AttemptError; nobody else asks for it
         if self._pump_task is task:  # cancelled, or a bug of ours: nobody may wait for ever
-            self._pump_task = None
+            self._pump_task = self._under_way = None
             self._protocol.disown_exchange()
             self._wake()
 
@@ -145,7 +145,7 @@ class AuthorizationSession(AsyncSessionBase):
         self._under_way = step
         try:
             if isinstance(step, SendRequest):
-                # An answer is taken in on arrival, so that its callers wake together with the pump and not behind it.
+                # An answer is taken in on arrival, so that its callers do not wait for this task to wake first.
                 timeout = step.seconds_left(read_clocks())
                 report: object = await self._send(step.request, timeout, partial(self._conclude, step))
             else:
@@ -161,11 +161,12 @@ class AuthorizationSession(AsyncSessionBase):
         return cancelled
 
     def _conclude(self, step: Any, report: object) -> None:
-        """Tell the core what came of a step: once, and only while no other loop has taken over with the step open."""
+        """Tell the core what came of a step, unless it knows, or another loop has taken over and left it open."""
         if self._under_way is step:
             self._report(step, report, read_clocks())
             self._under_way = None
             self._wake()
+            self._deliver(self._protocol.take_events())
 
     async def _wait(self, call: Call) -> str | None:
         while not call.settled:
@@ -192,5 +193,5 @@ class AuthorizationSession(AsyncSessionBase):
 
 
 def _wake_one(future: "asyncio.Future[None]") -> None:
-    if not future.done():
+    if not future.done() and not future.get_loop().is_closed():
         future.set_result(None)

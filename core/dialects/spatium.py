@@ -201,10 +201,13 @@ def _read_token(
     # nothing else.
     span = read_span(token)
     server_time = parse_http_date(response.header("date")) if span is None or replayed else None
-    began = span[0] if span is not None else wall if server_time is None else server_time
+    if span is not None:
+        began, lifetime = span
+    else:
+        began = wall if server_time is None else server_time
+        lifetime = expires_at - began
     if expires_at <= began and not replayed:
         raise NotTheEnvelope(f"the expiresAt of {name} is already past")
-    lifetime = expires_at - began if span is None else span[1]
     if replayed and server_time is not None:  # issued some time ago; a date hides up to a second
         lifetime = min(lifetime, expires_at - server_time - 1)
     lifetime = max(lifetime, 0)

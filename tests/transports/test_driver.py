@@ -697,8 +697,9 @@ def test_a_sender_that_goes_on_raising_leaves_the_outcome_open(
 
 
 def test_a_bug_of_ours_is_told_to_the_callers(
-    established: NewSession, emulator: Emulator, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    established: NewSession, emulator: Emulator, clocks: Clocks, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
     """Invariant 7: whatever happens where an answer is taken in, nobody waits for ever, and the session lives on."""
     emulator.service.grace = 100
     held = established(emulator)
@@ -709,6 +710,7 @@ def test_a_bug_of_ours_is_told_to_the_callers(
         errors = [outcome.error for outcome in held.gather(8, ("get_permission_token",))]
     assert {type(error) for error in errors} == {AttemptError}
     assert resource_status(emulator, held.get_permission_token()) == 200
+    assert [record for record in caplog.records if record.name == "asyncio"] == []  # it is no business of the loop's
 
 
 def test_a_sender_that_says_not_sent_is_believed(driver: Driver, established: NewSession, service: Service) -> None:

@@ -6,12 +6,13 @@ import gc
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 import trio
-from tenure import Policy, SendFailure, TenureError, UsageError
+from tenure import Event, Policy, SendFailure, SessionEstablished, TenureError, TokenRotated, UsageError
 from tenure.transports import asyncio as asyncio_driver
 from tenure.transports import trio as trio_driver
 from tenure.transports.emulator import Emulator, hold_answer
@@ -245,6 +246,52 @@ def test_s8_one_session_in_two_runs(world: World) -> None:
         assert emulator.statistics.refreshes == 2
         assert emulator.statistics.reuse_detected == 0
     gc.collect()
+
+
+def test_events_come_before_the_callers_go_on(world: World) -> None:
+    """Whoever has waited for something finds that the listener knows of it: one that saves snapshots, for instance."""
+    with Emulator() as emulator:
+        heard: list[Event] = []
+        session = world.driver.AuthorizationSession(emulator.url, TOKEN_ID, ["read"], listener=heard.append)
+
+        async def main() -> None:
+            await session.establish_by_key(emulator.merchant_key)
+            assert [type(event) for event in heard] == [SessionEstablished]
+            await session.refresh()
+            assert [type(event) for event in heard] == [SessionEstablished, TokenRotated]
+            await world.rest()
+
+        world.run(main)
+
+
+def test_asyncio_loop_that_ends_with_its_caller() -> None:
+    """`run_until_complete` and `close`, with nothing in between, leave no socket behind: it would be a warning."""
+    with Emulator() as emulator:
+        session = asyncio_driver.AuthorizationSession(emulator.url, TOKEN_ID, ["read"])
+        asyncio.run(session.establish_by_key(emulator.merchant_key))
+        with warnings.catch_warnings(record=True) as complaints:
+            warnings.simplefilter("always")
+            for _ in range(20):
+                loop = asyncio.new_event_loop()
+                loop.run_until_complete(session.refresh())
+                loop.close()
+            gc.collect()
+        assert [str(complaint.message) for complaint in complaints] == []
+
+
+def test_asyncio_keep_alive_of_a_loop_that_was_closed() -> None:
+    """Nobody waits there any more; the next loop is not disturbed by it."""
+    with Emulator() as emulator:
+        session = asyncio_driver.AuthorizationSession(emulator.url, TOKEN_ID, ["read"])
+        first = asyncio.new_event_loop()
+        first.run_until_complete(session.establish_by_key(emulator.merchant_key))
+        kept_alive = first.create_task(session.keep_alive())
+        first.run_until_complete(asyncio.sleep(0))
+        first.close()
+        asyncio.run(session.refresh())
+        assert generation_of(session) == 2
+        assert not kept_alive.done()
+        kept_alive._log_destroy_pending = False  # type: ignore[attr-defined]
 
 
 def test_trio_run_ends_during_an_exchange_over_sockets() -> None:

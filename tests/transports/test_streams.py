@@ -310,6 +310,21 @@ def test_ipv6(sender: Sender) -> None:
         assert answer_to(sender, emulator.url).status == 404
 
 
+def test_requests_are_not_held_back(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without TCP_NODELAY a request waits behind a TLS handshake for an acknowledgement that is delayed: 40 ms."""
+    before, unheld = socket.socket.setsockopt, []
+
+    def setsockopt(self: socket.socket, level: int, option: int, *value: Any) -> None:
+        if self.family == socket.AF_INET and (level, option) == (socket.IPPROTO_TCP, socket.TCP_NODELAY):
+            unheld.append(f"http://127.0.0.1:{self.getpeername()[1]}")
+        before(self, level, option, *value)
+
+    monkeypatch.setattr(socket.socket, "setsockopt", setsockopt)
+    with Loopback(answer(HELLO)) as server:
+        assert answer_to(sender, server.origin).body == b"hello"
+        assert server.origin in unheld
+
+
 def test_https(kind: type[Sender], certificate: Certificate) -> None:
     """`ssl_context=` says what is trusted."""
     with Loopback(answer(HELLO), certificate) as server:

@@ -21,7 +21,6 @@ from .verdicts import Verdict
 __all__ = ["Exchange", "abandoned", "FOREVER"]
 
 FOREVER = float("inf")
-SHORTEST_TIMEOUT = 0.1  # seconds; an attempt that begins just before the deadline still gets this long
 
 
 class Exchange:
@@ -106,7 +105,7 @@ class Exchange:
             if refreshing:  # until the answer says otherwise, or has been taken over
                 session.ambiguous = session.was_presented = True
             timeout = min(self.policy.attempt_timeout, give_up_at - now.monotonic)
-            timeout = max(timeout, min(SHORTEST_TIMEOUT, self.policy.attempt_timeout))
+            timeout = max(timeout, min(steps.SHORTEST_TIMEOUT, self.policy.attempt_timeout))
             reply, now = yield steps.SendRequest(request, timeout, self.until, self.until_wall)
             verdict = self._judge(reply, request_id, since.wall, replaying)
             verdict.replayed = replaying

@@ -13,6 +13,10 @@ __all__ = [
 
 MAX_BODY = 1024 * 1024  # bytes; a pair of tokens is a few kilobytes, so whatever is longer is not an answer to us
 
+# Seconds that a request has at least to be answered, unless the policy gives less. One that is sent and then cut off
+# may have been acted on, and may cost the session: rather let callers wait that much longer, or send nothing.
+SHORTEST_TIMEOUT = 1.0
+
 # How sending can fail. Whoever cannot tell says AMBIGUOUS: the unknown may have reached the server.
 NOT_SENT = "not sent"  # refused, DNS, TLS handshake: the server cannot have seen the request
 AMBIGUOUS = "ambiguous"  # time-out or reset after the first byte may have left: the server may have acted on it
@@ -134,8 +138,8 @@ class SendRequest:
             SendFailure: it is too late to begin. Report it.
         """
         left = min(self.timeout, self.until - now.monotonic, self.until_wall - now.wall)
-        if left <= 0:
-            raise SendFailure(NOT_SENT, "this process was paused until its lease had ended")
+        if left < min(self.timeout, SHORTEST_TIMEOUT):
+            raise SendFailure(NOT_SENT, "this process was paused until its lease had ended, or nearly so")
         return left
 
     def __repr__(self) -> str:

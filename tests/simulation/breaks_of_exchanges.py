@@ -10,6 +10,7 @@ from tenure import (
     RefreshError,
     Response,
     SendFailure,
+    steps,
 )
 from tenure.calls import ESTABLISH
 from tenure.dialects.spatium import NotTheEnvelope
@@ -113,6 +114,11 @@ def save_only_the_first_pair(patch: Patch) -> None:
         return snapshot | {"pair": memory.of(self, pair) if pair else pair}
 
     patch.setattr(Session, "to_snapshot", to_snapshot)
+
+
+@breaks("4")
+def cut_off_what_is_sent_just_before_the_deadline(patch: Patch) -> None:
+    patch.setattr(steps, "SHORTEST_TIMEOUT", 0.1)
 
 
 # Invariant 6

@@ -33,6 +33,7 @@ __all__ = ["SLACK", "URL", "Client", "Stage"]
 
 URL = "https://service.example/authorization/v1"
 TOKEN_ID = "0b9f3c52-6f0e-4a57-9a53-0d2f3f6f1c11"
+MOMENT = 1.0  # seconds that an answer is waited for at least
 SLACK = 1.0  # seconds beyond the policy's deadline: an attempt that begins just before it still gets a moment
 
 
@@ -208,6 +209,8 @@ class Client:
         if letter.kind.startswith(ESTABLISH) and letter.request_id not in self.stage.ledger.first_sent:
             self.watch.before_establish = held_by(self.protocol)
         self.wire.sent(letter, self.waiting)
+        if step.timeout < min(self.policy.attempt_timeout, MOMENT):
+            self.stage.ledger.fail("4", f"{step.timeout:.3f} s after a request leaves, its answer is not waited for")
         if self.exchange_began is None:
             self.exchange_began = len(self.stage.far_end.good_answers)
         self.stage.secrets.look_at(f"{step!r} {step.request!r}")

@@ -133,7 +133,7 @@ def test_a_broken_core_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) ->
     assert broken_by(plan) == rule
     small = shrink(plan)
     assert broken_by(small) == rule
-    assert len(small.operations) <= 6
+    assert len(small.operations) <= (12 if name.endswith("deadline") else 6)  # an outage has to last until then
 
 
 def test_every_rule_is_broken_on_purpose_in_some_way() -> None:

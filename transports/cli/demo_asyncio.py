@@ -4,7 +4,8 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
@@ -41,15 +42,15 @@ class AsyncioCrowd:
 
     def establish(self, username: str, password: str) -> None:
         """Verify the credentials and establish the session."""
-        self._run(self._establish(username, password))
+        self._run(self._establish, username, password)
 
     def begin(self) -> None:
         """Start all tasks."""
-        self._run(self._begin())
+        self._run(self._begin)
 
     def rest(self, seconds: float) -> bool:
         """Stop all tasks at the gate."""
-        return self._run(self._rest(seconds))
+        return self._run(self._rest, seconds)
 
     def resume(self) -> None:
         """Open the gate."""
@@ -64,10 +65,26 @@ class AsyncioCrowd:
         self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join(self._stage.policy.deadline)
 
-    def _run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+    def _run(self, work: Callable[..., Coroutine[Any, Any, Answer]], *arguments: Any) -> Answer:
+        # Not asyncio.run_coroutine_threadsafe: Ctrl-C just before it would leave a coroutine that nobody awaits.
+        answer: Future[Answer] = Future()
+        self._loop.call_soon_threadsafe(self._start, work, arguments, answer)
+        return answer.result()
 
     # In the loop
+
+    def _start(
+        self, work: Callable[..., Coroutine[Any, Any, Answer]], arguments: Sequence[Any], answer: Future[Answer]
+    ) -> None:
+        self._work = asyncio.create_task(self._answer(work, arguments, answer))  # the loop alone would not hold it
+
+    async def _answer(
+        self, work: Callable[..., Coroutine[Any, Any, Answer]], arguments: Sequence[Any], answer: Future[Answer]
+    ) -> None:
+        try:
+            answer.set_result(await work(*arguments))
+        except BaseException as problem:
+            answer.set_exception(problem)
 
     async def _live(self) -> None:
         async with self._session:

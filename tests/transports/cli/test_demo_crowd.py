@@ -1,3 +1,5 @@
+import asyncio
+import gc
 import subprocess
 import sys
 import threading
@@ -138,6 +140,24 @@ def test_who_does_not_come_to_rest_is_noticed(
         crowd.resume()
         record.wait_for_more()
     assert record.summary().errors == ()
+
+
+def test_ctrl_c_before_the_loop_has_heard_leaves_no_coroutine(
+    emulator: Emulator, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C reaches the main thread on its way to the loop; a coroutine nobody awaits would be told of on stderr."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with open_crowd("asyncio", stage) as crowd:
+        crowd.establish(*emulator.credentials)
+        with monkeypatch.context() as patched:
+            patched.setattr(asyncio.BaseEventLoop, "call_soon_threadsafe", interrupt)
+            for work in (crowd.begin, lambda: crowd.rest(TIMEOUT)):
+                with pytest.raises(KeyboardInterrupt):
+                    work()
+        gc.collect()  # the suite takes a warning for an error
 
 
 def test_the_trio_crowd_needs_nothing_of_asyncio() -> None:

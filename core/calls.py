@@ -35,7 +35,7 @@ class Call:
         self.urgent = urgent
         self.by_hand = False
         self.generation = generation  # of the pair that was held when this was asked
-        self.asked_at: Instant | None = None  # by the last caller that joined
+        self.asked_at: Instant | None = None  # by the last of those who joined, if any did
         self.make_request = make_request  # holds the secrets of a call that is not settled
         self._value: str | None = None
 

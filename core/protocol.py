@@ -140,7 +140,7 @@ class AuthorizationProtocol:
         if held.is_due(now):
             self._ask(Call(REFRESH, urgent=False, generation=held.generation))
         held.publish(now)
-        call = Call(REFRESH, generation=held.generation)
+        call = Call(REFRESH)
         call.settle()
         return call
 
@@ -324,7 +324,6 @@ class AuthorizationProtocol:
                 call.asked_at = self.held.latest
                 return call
         call = Call(REFRESH, generation=self.held.generation)
-        call.asked_at = self.held.latest
         # An establish under way may yet bring a pair, and so may another process.
         if self.held.state != ACTIVE and not self._calls and not self._stored:
             call.settle(self.held.lack_of_tokens())
@@ -365,7 +364,6 @@ class AuthorizationProtocol:
     def _end(self) -> None:
         self._activity = next_state(EXCHANGE_TABLE, self._activity, EXCHANGE_ENDED)
         self._exchange = self._step = None
-        self._handed_out = False
         self._calls = self._calls[1:]
         self.held.busy = bool(self._calls)
         self.held.publish(self.held.latest)

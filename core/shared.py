@@ -81,7 +81,7 @@ class SharedExchange(Exchange):
 
     def _fail(self, reason: str, now: "Instant") -> None:
         self.session.failures += 1
-        self._give_up(verdict := Verdict(NOT_SENT, reason), self._delay(verdict), now)
+        self._give_up(verdict := _not_sent(reason), self._delay(verdict), now)
 
     def _needs_no_request(self, now: "Instant") -> bool:
         session, granted = self.session, self.granted
@@ -132,7 +132,7 @@ class SharedExchange(Exchange):
     def _put_up_with(self, reason: str, give_up_at: float, now: "Instant") -> float:
         """The store has failed: return the seconds until it is asked again, or settle, or go on without it."""
         self.session.failures += 1
-        delay = self._delay(verdict := Verdict(NOT_SENT, reason))
+        delay = self._delay(verdict := _not_sent(reason))
         may_be_blind = self.policy.refreshes_blindly and not (self.call.kind == REFRESH and self.session.is_usable(now))
         if may_be_blind:
             give_up_at -= self.policy.attempt_timeout  # leave time for the request
@@ -219,10 +219,10 @@ class SharedExchange(Exchange):
             reason = f"the new pair could not be saved: {reply.reason}"
             if attempts_left:
                 delay = self.policy.backoff(SAVE_ATTEMPTS - attempts_left, self.session.chance())
-                self._record_failure(Verdict(NOT_SENT, reason), delay, now)
+                self._record_failure(_not_sent(reason), delay, now)
                 _, now = yield Sleep(delay)
             elif self.policy.refreshes_blindly:
-                self._record_failure(Verdict(NOT_SENT, reason), None, now)
+                self._record_failure(_not_sent(reason), None, now)
                 self._install(pair, now)
             else:
                 self._fail(reason, now)
@@ -251,6 +251,10 @@ class SharedExchange(Exchange):
         """Let go of a lease that the store did not answer for: where leases last, we would have to wait for our own."""
         if reply.kind != LEASE_LOST:
             yield store_steps.AbandonLease(self.lease)
+
+
+def _not_sent(reason: str) -> Verdict:
+    return Verdict(NOT_SENT, reason)
 
 
 TYPE_CHECKING = False

@@ -38,6 +38,52 @@ def test_unsaved_pair_is_not_given_up_because_the_stores_clock_is_set_back() -> 
     assert process.protocol.held.pair is kept
 
 
+def test_unsaved_pair_is_not_given_up_for_an_old_replica_because_somebody_sets_the_wall_clock() -> None:
+    """What has come back is the first pair, which only looks younger than the one that is kept."""
+    fleet = Fleet()
+    process = fleet.established()
+    old, saved_at = process.stored(), fleet.store.seconds
+    process.refresh()
+    fleet.store.faults["save"] = ["fails"] * 4
+    assert process.refresh().error is not None
+    kept = process.protocol.held.unsaved
+    fleet.pass_time(16)  # until the lease has ended
+    process.wall_ahead += 60
+    fleet.store.put(TOKEN_ID, old, age=fleet.store.seconds - saved_at)
+    process.forget()
+    assert process.refresh().error is None
+    assert process.sent == []
+    assert process.protocol.held.pair is kept
+
+
+def test_session_established_anew_is_adopted_though_the_machine_has_slept() -> None:
+    """The monotonic clock has missed the time that tells which is the later one."""
+    fleet = Fleet()
+    old = fleet.established()
+    old.refresh()
+    fleet.pass_time(60)
+    old.asleep += 60
+    fleet.store.delete(TOKEN_ID)
+    new = fleet.established()
+    old.forget()
+    assert old.refresh().error is None
+    assert old.sent == []
+    assert old.protocol.newest_token() == new.protocol.newest_token()
+
+
+@pytest.mark.parametrize(("later_by", "is_adopted"), [(10, False), (10.5, True)])
+def test_pair_of_a_lower_number_has_to_be_later_than_clocks_may_be_off(later_by: float, is_adopted: bool) -> None:
+    """A store's clock may be off by 10 s when another replica takes over, which may be an old one."""
+    fleet = Fleet()
+    process = fleet.established()
+    old = process.stored()
+    process.refresh()
+    fleet.pass_time(later_by)
+    old["pair"]["request_id"] = "another"  # type: ignore[index]
+    adopted = process.protocol.held.adopt(old, process.now(), age=0)
+    assert (adopted is not None) is is_adopted
+
+
 @pytest.mark.parametrize("set_by", [-3600, 0, 3600])
 def test_session_established_anew_is_adopted_though_somebody_sets_the_wall_clock(set_by: int) -> None:
     """Its generations begin anew, and then the clocks have to tell which is the later one: one of them is enough."""

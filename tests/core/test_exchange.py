@@ -25,7 +25,9 @@ from tenure import (
     SessionExpired,
     SessionExpiredError,
     Sleep,
+    SpatiumDialect,
     TenureError,
+    Verdict,
 )
 
 from .partner import (
@@ -52,6 +54,22 @@ def error_of(call: Call) -> TenureError:
     assert call.settled
     assert call.error is not None
     return call.error
+
+
+def test_dialect_is_told_when_the_request_was_sent() -> None:
+    """What a security token says of its own time is judged by the wall clock of then, like that of a pair."""
+    walls = []
+
+    class Dialect(SpatiumDialect):
+        def read_security_token(self, response: Response, request_id: str, wall: int) -> Verdict:
+            walls.append(wall)
+            return super().read_security_token(response, request_id, wall)
+
+    partner = Partner(dialect=Dialect())
+    call = partner.protocol.verify_credentials(*partner.service.credentials)
+    partner.answer_next(at(5), took=3)
+    assert call.error is None
+    assert walls == [at(5).wall]
 
 
 # Not sent: retry with full-jitter backoff
@@ -354,6 +372,7 @@ def test_nobody_asks_the_service_before_its_time() -> None:
     assert partner.is_idle(at(60))
     error = error_of(call)
     assert isinstance(error, RefreshError)
+    assert str(error) == "could not refresh: it is too early for another attempt"
     assert error.retry_after == 40
     again = partner.protocol.refresh()
     assert partner.is_idle(at(61))
@@ -369,6 +388,16 @@ def test_cool_down_that_ends_with_the_deadline_is_too_long() -> None:
     call = partner.protocol.refresh()
     assert partner.is_idle(at(70))
     assert error_of(call).retry_after == 30
+
+
+@pytest.mark.parametrize(("deadline", "settled"), [(0.25, True), (0.2501, False)])
+def test_attempt_that_would_begin_at_the_deadline_is_not_waited_for(deadline: float, settled: bool) -> None:
+    """As with a cool-down: it helps nobody."""
+    partner = established(policy=steady(deadline=deadline))
+    call = partner.protocol.refresh()
+    partner.fail_next(at(0))  # the backoff is 0.25 s
+    partner.protocol.next_step(at(0))
+    assert call.settled is settled
 
 
 def test_cool_down_that_ends_in_time_is_waited_for() -> None:

@@ -29,6 +29,7 @@ from tenure import (
     SessionExpiredError,
     Sleep,
     SpatiumDialect,
+    Stored,
     TokenInvalidated,
     UsageError,
 )
@@ -120,6 +121,51 @@ def test_establish_by_key() -> None:
     claims = partner.protocol.unverified_claims()
     assert claims is not None
     assert claims.account_id is None
+
+
+def test_refused_key() -> None:
+    """The error says what could not be done, like that of `establish`."""
+    partner = Partner()
+    call = partner.protocol.establish_by_key("wrong")
+    partner.answer_next(at(0), 401)
+    assert call.kind == ESTABLISH
+    with pytest.raises(RefusedError, match="could not establish: "):
+        call.result()
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "arguments"),
+    [
+        ("username", "verify_credentials", ("", "password")),
+        ("password", "verify_credentials", ("user", "")),
+        ("security_tokens", "establish", ([],)),
+        ("merchant_key", "establish_by_key", ("",)),
+        ("token", "invalidate", ("",)),
+    ],
+)
+def test_unfit_argument_is_named(name: str, method: str, arguments: "tuple[object, ...]") -> None:
+    """errors.py, UsageError: the text says which argument, and why."""
+    protocol = established().protocol
+    with pytest.raises(UsageError, match=f"^{name} "):
+        getattr(protocol, method)(*arguments)
+
+
+def test_token_that_works_is_had_by_a_settled_refresh() -> None:
+    """What a driver waits for is the same kind of call whether it has to wait or not."""
+    call = established().protocol.request_token(at(0))
+    assert (call.kind, call.settled, call.error) == (REFRESH, True, None)
+
+
+def test_session_is_busy_as_long_as_a_call_waits() -> None:
+    """A driver that asks whether a refresh is due has to hear that one is coming."""
+    partner = established()
+    partner.protocol.verify_credentials("user", "wrong")
+    partner.protocol.refresh()
+    partner.answer_next(at(STALE_AT), 401)
+    assert partner.protocol.held.busy
+    assert not partner.protocol.held.is_due(at(STALE_AT))
+    partner.answer_next(at(STALE_AT))
+    assert not partner.protocol.held.busy
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
@@ -609,6 +655,17 @@ def test_report_to_a_session_that_has_asked_for_nothing(report: str) -> None:
         REPORTS[report](make_protocol())
 
 
+def test_report_on_a_step_that_was_not_handed_out_is_refused() -> None:
+    """The session has it ready, and its driver cannot have done it."""
+    protocol = make_protocol(stored=True)
+    protocol.establish(["s"])
+    assert isinstance(protocol.next_step(at(0)), AcquireLease)
+    protocol.receive_state(Stored(None, 0, lease="lease"), at(0))
+    with pytest.raises(UsageError, match="call next_step"):
+        protocol.receive_response(Response(200, (), b""), at(0))
+    assert isinstance(protocol.next_step(at(0)), SendRequest)
+
+
 def test_second_report_is_refused() -> None:
     """A step is reported once; a late duplicate cannot answer the next exchange."""
     partner = established()
@@ -706,6 +763,7 @@ def test_bug_in_refresh_body_settles_the_call(body: object) -> None:
     with pytest.raises((ZeroDivisionError, TypeError)):
         partner.protocol.next_step(at(1))
     assert isinstance(call.error, AttemptError)
+    assert str(call.error) == "the exchange was cut off before its outcome was known: ask again"
     assert partner.protocol.activity == IDLE
     assert partner.is_idle(at(1))
     assert partner.protocol.fresh_token(at(1))

@@ -15,6 +15,7 @@ from tenure import (
     SaveState,
     SendFailure,
     SendRequest,
+    SessionEstablished,
     SessionExpiredError,
     SnapshotError,
     TenureError,
@@ -58,7 +59,7 @@ def test_blind_refresh_at_the_end_of_the_token() -> None:
     assert process.get_token().error is None
     assert process.did[-1] == "SendRequest"
     assert set(process.did[:-1]) == {"AcquireLease"}
-    assert process.slept < 20
+    assert 10 < process.slept < 20
     assert process.protocol.fresh_token(process.now())
     failed = [event for event in process.protocol.take_events() if isinstance(event, AttemptFailed)]
     assert {event.reason for event in failed} == {"the store failed: no route"}
@@ -151,7 +152,7 @@ def test_blind_use_of_a_pair_that_cannot_be_saved() -> None:
     assert process.refresh().error is None
     assert process.protocol.generation == process.stored_generation() == 2
     assert process.lease_is_free()
-    assert len(process.reasons()) == 3
+    assert process.reasons() == ["the new pair could not be saved: no route"] * 3
     process.forget()
     assert process.refresh().error is None
     assert process.did == ["AcquireLease", "SendRequest", "SaveState"]
@@ -222,6 +223,18 @@ def test_blind_process_refreshes_with_the_pair_that_it_could_not_save() -> None:
     assert process.service.statistics.reuse_detected == 0
 
 
+def test_blind_establish_does_not_take_an_older_unsaved_pair_for_its_own() -> None:
+    """Whoever establishes is told of one new session, and it is the one that was asked for."""
+    process = unsaved()
+    kept = process.protocol.held.unsaved
+    process.protocol.held.policy = risky()
+    process.store.is_down = True
+    assert establish(process) is None
+    told = [event for event in process.protocol.take_events() if isinstance(event, SessionEstablished)]
+    assert len(told) == 1
+    assert process.protocol.held.pair is not kept
+
+
 def test_blind_establish_uses_the_pair_that_was_granted_before_the_store_failed() -> None:
     """The lease was lost, and then the store: the request is not repeated."""
     process = Fleet().start(risky())
@@ -273,6 +286,19 @@ def test_state_that_cannot_be_read_refuses_a_refresh(damage: object) -> None:
     assert process.protocol.fresh_token(process.now())
 
 
+def test_state_that_stays_unreadable_is_asked_for_ever_less_often() -> None:
+    """Each refusal is a failure like another: the backoff grows."""
+    process = Fleet().established()
+    process.store.put(TOKEN_ID, {"format": "other"})
+    waits = []
+    for _ in range(3):
+        error = process.refresh().error
+        assert isinstance(error, RefreshError)
+        waits.append(error.retry_after)
+        process.pass_time(60)
+    assert waits == [0.25, 0.5, 1]
+
+
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_state_that_cannot_be_read_refuses_a_new_process(damage: object) -> None:
     """And `load()` says why."""
@@ -281,7 +307,10 @@ def test_state_that_cannot_be_read_refuses_a_new_process(damage: object) -> None
     call = process.protocol.load()
     process.run(call)
     assert isinstance(call.error, SnapshotError)
-    assert isinstance(process.refresh().error, RefreshError)
+    error = process.refresh().error
+    assert isinstance(error, RefreshError)
+    assert str(error) == f"could not refresh: {call.error}"
+    assert any(reason in str(error) for reason in ("not a snapshot", "version 99", "JSON"))
     assert process.did == ["LoadState", "LoadState", "AcquireLease", "ReleaseLease"]
 
 

@@ -3,6 +3,7 @@
 import pytest
 from tenure import (
     ACTIVE,
+    AttemptFailed,
     EstablishError,
     RefreshError,
     RefusedError,
@@ -116,7 +117,9 @@ def test_pair_that_is_saved_at_last_is_handed_out(times: int) -> None:
     assert process.did == ["AcquireLease", "SendRequest"] + ["SaveState"] * (times + 1)
     assert process.slept == pytest.approx([0.25, 0.75][times - 1])
     assert process.stored_generation() == process.protocol.generation == 2
-    assert process.reasons() == ["the new pair could not be saved: no route"] * times
+    failed = [event for event in process.protocol.take_events() if isinstance(event, AttemptFailed)]
+    assert [event.reason for event in failed] == ["the new pair could not be saved: no route"] * times
+    assert [event.retry_in for event in failed] == [0.25, 0.5][:times]
 
 
 def test_pair_that_cannot_be_saved_is_seen_by_nobody() -> None:

@@ -5,6 +5,7 @@ from tenure import (
     AMBIGUOUS,
     NOT_SENT,
     AcquireLease,
+    LoadState,
     RefreshError,
     RenewLease,
     SaveState,
@@ -16,7 +17,7 @@ from tenure import (
 )
 
 from .fleet import Fleet, Process
-from .partner import TOKEN_ID, refresh_token_in, request_id_of, steady
+from .partner import DEAD_AT, TOKEN_ID, refresh_token_in, request_id_of, steady
 
 
 def two(grace: float = 0, **numbers: float) -> "tuple[Fleet, Process, Process]":
@@ -343,3 +344,89 @@ def test_wall_clock_that_is_set_costs_a_renewal_at_most() -> None:
     process.run(call)
     assert call.error is None
     assert process.did == ["AcquireLease", "SendRequest", "RenewLease", "SendRequest", "SaveState"]
+
+
+@pytest.mark.parametrize("later", [0, 1])
+def test_lease_that_is_lost_at_the_deadline_is_an_error(later: float) -> None:
+    """Invariant 7: nothing has been sent for it, so that there is nothing left to look after."""
+    fleet, process, _ = two()
+    began = fleet.store.seconds
+    call = process.protocol.refresh()
+    process.run_to(SendRequest)
+    process.pass_time(10)
+    process.protocol.receive_failure(SendFailure(NOT_SENT, "no route"), process.now())
+    step = process.run_to(RenewLease)
+    fleet.store.seconds = began + 30 + later
+    fleet.store.faults["renew"] = ["lost"]
+    process.perform(step)
+    process.forget()
+    process.run(call)
+    assert str(call.error) == "could not refresh: another process has taken the lease"
+    assert process.did == []
+
+
+def test_lease_that_is_lost_before_the_deadline_is_taken_anew() -> None:
+    """There is time left for it."""
+    fleet, process, _ = two()
+    began = fleet.store.seconds
+    call = process.protocol.refresh()
+    process.run_to(SendRequest)
+    process.pass_time(10)
+    process.protocol.receive_failure(SendFailure(NOT_SENT, "no route"), process.now())
+    step = process.run_to(RenewLease)
+    fleet.store.seconds = began + 29
+    fleet.store.faults["renew"] = ["lost"]
+    process.perform(step)
+    process.forget()
+    process.run(call)
+    assert call.error is None
+    assert process.did == ["AcquireLease", "SendRequest", "SaveState"]
+
+
+def test_pair_whose_lease_is_lost_at_the_deadline_is_worth_more_looks() -> None:
+    """It is the only one that works: it is saved as soon as a lease can be had, and the callers get it."""
+    fleet, process, _ = two()
+    began = fleet.store.seconds
+    call = process.protocol.refresh()
+    step = process.run_to(SaveState)
+    fleet.store.seconds = began + 31
+    fleet.store.faults["save"] = ["lost"]
+    process.perform(step)
+    process.run(call)
+    assert call.error is None
+    assert process.stored_generation() == process.protocol.generation == 2
+
+
+def test_lease_that_lasts_as_long_as_the_attempt_may_take_is_not_renewed() -> None:
+    """A round trip for nothing."""
+    _, process, _ = two()
+    call = process.protocol.refresh()
+    process.run_to(SendRequest)
+    process.pass_time(4.75)
+    process.protocol.receive_failure(SendFailure(NOT_SENT, "no route"), process.now())
+    process.forget()
+    process.run(call)  # after a quarter of a second
+    assert process.did == ["SendRequest", "SaveState"]
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_age_of_a_pair_counts_from_before_the_store_was_asked(looks: bool) -> None:
+    """Invariant 3: its answer may have been on its way for long, and a token must not seem younger than it is."""
+    fleet, first, second = two()
+    if not looks:
+        second = fleet.start(looks=False)  # takes a look without the lease first
+    fleet.pass_time(DEAD_AT)
+    first.refresh()
+    fleet.pass_time(20)
+    call = second.protocol.request_token(second.now())
+    asked_at = second.now()
+    step = second.next_step()
+    assert isinstance(step, AcquireLease if looks else LoadState)
+    stored = step.ask(fleet.store)
+    fleet.pass_time(5)
+    second.protocol.receive_state(stored, second.now())
+    second.run(call)
+    pair = second.protocol.held.pair
+    assert pair is not None
+    assert second.protocol.newest_token() == first.protocol.newest_token()
+    assert pair.since.monotonic == asked_at.monotonic - 20

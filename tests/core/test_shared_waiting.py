@@ -147,6 +147,38 @@ def test_caller_who_joins_an_early_refresh_waits_for_others() -> None:
     assert second.protocol.generation == 2
 
 
+@pytest.mark.parametrize(("early", "settled"), [(0, True), (1 / 64, False)])
+def test_look_that_would_come_at_the_deadline_is_not_waited_for(early: float, settled: bool) -> None:
+    """Invariant 7: a caller is not kept for a look whose outcome comes too late."""
+    fleet, first, second = two()
+    paused_before_sending(first)
+    second.chance.part = 0  # looks a quarter of a second apart, in the end
+    call = second.protocol.refresh()
+    deadline = fleet.store.seconds + 30
+    fleet.store.entry(TOKEN_ID).ends_at = deadline + 1
+    for _ in range(8):
+        second.perform(second.run_to(Sleep))
+    step = second.run_to(AcquireLease)
+    fleet.store.seconds = deadline - 0.25 - early
+    second.perform(step)
+    second.next_step()
+    assert call.settled is settled
+
+
+def test_cool_down_that_has_just_ended_needs_no_look() -> None:
+    """The lease comes with what is stored."""
+    process = Fleet().established()
+    process.answers = [402]
+    process.refresh()
+    wait = process.protocol.held.not_before - process.now().monotonic
+    assert wait > 0
+    process.pass_time(wait)
+    assert process.protocol.held.not_before == process.now().monotonic
+    process.forget()
+    assert process.refresh().error is None
+    assert process.did == ["AcquireLease", "SendRequest", "SaveState"]
+
+
 # Waiting without it
 
 

@@ -13,8 +13,10 @@ from tenure import (
     UNESTABLISHED,
     AuthorizationProtocol,
     Instant,
+    SendRequest,
     SessionExpiredError,
     SnapshotError,
+    SpatiumDialect,
     TokenInvalidated,
 )
 from tenure.snapshot import FORMAT, VERSION
@@ -411,13 +413,18 @@ def test_plain_http_needs_the_same_permission_again() -> None:
 
 def test_arguments_beside_the_snapshot_are_used() -> None:
     """Policy, randomness and store are not saved: they come with the call."""
-    policy, chance = steady(), Chance()
+    policy, chance, dialect = steady(), Chance(), SpatiumDialect(refresh_path="/elsewhere")
     protocol = AuthorizationProtocol.from_snapshot(
-        good_snapshot(), at(0), random_bytes=chance, policy=policy, stored=True
+        good_snapshot(), at(0), random_bytes=chance, policy=policy, dialect=dialect, stored=True
     )
     assert protocol.held.policy is policy
     assert protocol.held.random_bytes is chance
     assert not protocol.load().settled
+    restored = AuthorizationProtocol.from_snapshot(good_snapshot(), at(0), random_bytes=chance, dialect=dialect)
+    restored.refresh()
+    step = restored.next_step(at(0))
+    assert isinstance(step, SendRequest)
+    assert step.request.url.endswith("/elsewhere")
 
 
 @given(st.sampled_from(sorted(SAVED)), st.none() | st.booleans() | st.integers() | st.floats() | st.text())

@@ -22,15 +22,15 @@ NO_JUDGES = ("tests/core/test_purity.py", "tests/core/test_vendoring.py", "tests
 LIVED = ("exchange.py", "protocol.py", "session.py", "shared.py")
 LIVES = [f"tests/simulation/{name}.py::test_no_invariant_is_broken" for name in ("test_simulation", "fleet/test_fleet")]
 
-# A break that never ends is stopped after (seconds of its tests + 3) * 10: long enough for a busy machine, where a
-# shorter limit would pass for a test that has noticed.
+# A break that never ends is stopped after (seconds of its tests + 3) * 4. It passes for one that a test has noticed, so
+# the machine has to have nothing else to do.
 CONFIGURATION = """
 [tool.mutmut]
 source_paths = ["tenure"]
 only_mutate = {only_mutate}
 pytest_add_cli_args = ["-p", "no:cacheprovider", "-m", "not once"]
 pytest_add_cli_args_test_selection = {selection}
-timeout_multiplier = 10.0
+timeout_multiplier = 4.0
 timeout_constant = 3.0
 track_dependencies = false
 """

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.once
 
 __all__ = ["redis_server"]
 
-MANY = 50
+MANY = 16
 PASSWORD = "with / and @ in it"
 
 

@@ -14,6 +14,8 @@ from .conftest import Service
 from .fleet import Fleet, Process
 from .machines import REDIS, Machine
 
+pytestmark = pytest.mark.once
+
 HASTY = {"deadline": 1.5, "attempt_timeout": 5, "backoff_base": 0.01, "backoff_cap": 0.05}
 
 

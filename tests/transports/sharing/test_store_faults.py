@@ -15,6 +15,8 @@ from .conftest import NewFleet, Service
 from .fleet import Fleet, Process
 from .small_disk import SmallDisk
 
+pytestmark = pytest.mark.once
+
 HASTY = {"deadline": 1.5, "attempt_timeout": 5, "backoff_base": 0.01, "backoff_cap": 0.05}
 DISK_TROUBLES = ("full", "read-only")
 Trouble = Callable[[RedisServer], object]

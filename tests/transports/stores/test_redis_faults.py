@@ -15,6 +15,8 @@ from tenure.transports.stores.conformance.bench import until
 
 from .redis_server import RedisServer, free_port
 
+pytestmark = pytest.mark.once
+
 KEY = "4f1c"
 SECRET = "a-token-that-must-not-be-shown"
 NewServer = Callable[..., RedisServer]

@@ -72,6 +72,61 @@ def test_dialect_is_told_when_the_request_was_sent() -> None:
     assert walls == [at(5).wall]
 
 
+def test_every_request_has_an_id_of_its_own_but_those_with_one_refresh_token() -> None:
+    """Invariant 2: under the id of a refresh the service may give the answer to that refresh."""
+    partner = established()
+    partner.ask_to_establish(at(1))
+    partner.answer_next(at(1), 401)
+    partner.protocol.verify_credentials("user", "wrong")
+    partner.answer_next(at(1), 401)
+    partner.protocol.refresh()
+    partner.fail_next(at(1))
+    partner.sleep_through(at(1))
+    partner.answer_next(at(2))
+    establish, verify, first, again = map(request_id_of, partner.sent)
+    assert first == again
+    assert len({establish, verify, first}) == 3
+
+
+def test_dialect_is_told_all_that_a_refresh_may_bear() -> None:
+    """WIRE.md, the refresh: a service may want the token id and the permissions with it."""
+    dialect = SpatiumDialect(refresh_body=lambda token, token_id, permissions: {"r": [token, token_id, *permissions]})
+    partner = established(dialect=dialect)
+    pair = partner.protocol.held.pair
+    assert pair is not None
+    partner.protocol.refresh()
+    request = partner.take_request(at(1))
+    assert json.loads(request.body) == {"r": [pair.grant.refresh_token, TOKEN_ID, "read"]}
+
+
+@pytest.mark.parametrize("deadline", [DEAD_AT, DEAD_AT + 1])
+def test_replayed_token_that_has_expired_on_its_way_is_no_success(deadline: float) -> None:
+    """Invariant 3: the refresh goes on with what came with it, as long as there is time."""
+    partner = established(grace=10_000, policy=steady(deadline=deadline))
+    call = partner.protocol.refresh()
+    partner.lose_the_answer(at(0))
+    partner.answer_next(at(0), took=DEAD_AT)
+    if deadline == DEAD_AT:
+        error = error_of(call)
+        assert isinstance(error, RefreshError)
+        assert str(error) == "could not refresh: the token that came had expired on the way"
+        assert (error.retry_after, error.ambiguous) == (0, False)
+    else:
+        assert isinstance(partner.protocol.next_step(at(DEAD_AT)), SendRequest)
+        assert not call.settled
+
+
+def test_backoff_of_no_time_is_none() -> None:
+    """Full jitter may be 0: then the error does not ask for more."""
+    partner = established()
+    partner.chance.part = 0
+    call = partner.protocol.refresh()
+    partner.answer_next(at(0), 200, body=b"{}")
+    error = error_of(call)
+    assert isinstance(error, ProtocolViolationError)
+    assert error.retry_after == 0
+
+
 # Not sent: retry with full-jitter backoff
 
 

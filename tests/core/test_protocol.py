@@ -150,6 +150,12 @@ def test_unfit_argument_is_named(name: str, method: str, arguments: "tuple[objec
         getattr(protocol, method)(*arguments)
 
 
+def test_unfit_permissions_are_named() -> None:
+    """The same for what the session is made of."""
+    with pytest.raises(UsageError, match=r"^permissions "):
+        AuthorizationProtocol(URL, TOKEN_ID, [], random_bytes=Chance())
+
+
 def test_token_that_works_is_had_by_a_settled_refresh() -> None:
     """What a driver waits for is the same kind of call whether it has to wait or not."""
     call = established().protocol.request_token(at(0))
@@ -721,6 +727,15 @@ def test_disowning_nothing_changes_nothing() -> None:
     protocol.disown_exchange()
     assert protocol.snapshot() == before
     assert protocol.fresh_token(at(1))
+
+
+def test_session_that_was_never_used_can_be_forked_and_saved() -> None:
+    """No clock has been read yet, and none is needed."""
+    protocol = make_protocol()
+    protocol.disown_exchange()
+    assert not protocol.invalidate("a token of somebody else's")
+    restored = AuthorizationProtocol.from_snapshot(protocol.snapshot(), at(0), random_bytes=Chance())
+    assert restored.state == UNESTABLISHED
 
 
 def test_disowned_session_asks_in_time() -> None:

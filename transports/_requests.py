@@ -90,9 +90,11 @@ class RequestsSender:
                 if not chunk:
                     break
                 body += chunk
-            if _line.exchange.was_cut:
-                raise TimeoutError  # the end of the stream was the watchdog's doing
             is_framed = "content-length" in answer.headers or "transfer-encoding" in answer.headers
+            # What came before the watchdog cut the line can still be read, and counts if it is whole: the process may
+            # have been stopped meanwhile. Not where the end of the stream, which is the watchdog's, has to tell that.
+            if _line.exchange.was_cut and not is_framed:
+                raise TimeoutError
             if not body and not is_framed and answer.status_code not in (204, 304):
                 raise EOFError  # http.client takes a stream that ends within the headers for whole
             return Response(answer.status_code, answer.headers, body)

@@ -4,6 +4,7 @@
 # Cancellation. Before the first byte has left, it simply ends the exchange. From then on the exchange is shielded, at
 # most until its time-out, so that the answer is taken in (invariant 4).
 
+import math
 import socket
 import ssl
 from time import time as wall
@@ -16,6 +17,7 @@ from ._http11 import HttpExchange
 __all__ = ["StreamSender"]
 
 CHUNK = 64 * 1024  # bytes a read asks for
+LAST_LOOK = 0.1  # seconds
 
 
 class StreamSender:
@@ -46,7 +48,10 @@ class StreamSender:
                     if trio.current_time() >= ends_at or wall() >= ends_at_wall:
                         # The whole process was stopped or suspended: by now this may be somebody else's turn.
                         raise exchange.failure()
-                    return await _converse(exchange, stream)
+                    await stream.send_all(exchange.data_to_send())
+                    exchange.wait_for_answer()
+                    scope.deadline = math.inf
+                    return await _receive(exchange, stream, ends_at)
                 finally:
                     tcp.socket.close()  # all is read, or nobody wants the rest; a polite close could hang
             failure = exchange.failure()
@@ -89,10 +94,15 @@ async def _open(host: str, port: int) -> trio.SocketStream:
         raise
 
 
-async def _converse(exchange: HttpExchange, stream: trio.abc.Stream) -> Response:
-    await stream.send_all(exchange.data_to_send())
-    exchange.wait_for_answer()
+async def _receive(exchange: HttpExchange, stream: trio.abc.Stream, ends_at: float) -> Response:
+    is_last_look = False
     while True:
-        answer = exchange.receive_data(bytes(await stream.receive_some(CHUNK)))
-        if answer is not None:
-            return answer
+        if trio.current_time() >= ends_at and not is_last_look:
+            # Something has come, or this process was stopped: what has come meanwhile may be the rest, and is read.
+            is_last_look, ends_at = True, trio.current_time() + LAST_LOOK
+        with trio.CancelScope(deadline=ends_at) as reading:
+            answer = exchange.receive_data(bytes(await stream.receive_some(CHUNK)))
+            if answer is not None:
+                return answer
+        if reading.cancelled_caught:
+            raise exchange.failure()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .drivers import TIMEOUT
 
-__all__ = ["Certificate", "Loopback", "answer", "read_request", "reset"]
+__all__ = ["Certificate", "Loopback", "answer", "answer_in_pieces", "read_request", "reset"]
 
 
 class Loopback:
@@ -104,6 +104,19 @@ def answer(content: bytes) -> Callable[[socket.socket], None]:
     def behave(connection: socket.socket) -> None:
         read_request(connection)
         connection.sendall(content)
+
+    return behave
+
+
+def answer_in_pieces(sent: threading.Event, *pieces: bytes) -> Callable[[socket.socket], None]:
+    """Return a behaviour: read a request, send the pieces, each in a record of its own, and say so."""
+
+    def behave(connection: socket.socket) -> None:
+        read_request(connection)
+        for piece in pieces:
+            connection.sendall(piece)
+        sent.set()
+        connection.recv(1)
 
     return behave
 

@@ -18,7 +18,9 @@ from typing import Any
 import pytest
 import requests
 from tenure import AMBIGUOUS, MAX_BODY, NOT_SENT, Request, Response, SendFailure
+from tenure.transports import _requests
 from tenure.transports._requests import RequestsSender
+from tenure.transports._watchdog import watch
 from tenure.transports.emulator import (
     ANY,
     Emulator,
@@ -41,7 +43,7 @@ from tenure.transports.emulator import status as answer_status
 
 from .driver_helpers import Witness
 from .drivers import TIMEOUT
-from .loopback import Certificate, Loopback, answer, read_request, reset
+from .loopback import Certificate, Loopback, answer, answer_in_pieces, read_request, reset
 
 BODY = b'{"secret": "s3cr3t"}'
 NEVER = 15.0  # seconds, of a fault that outlasts every time-out of this file
@@ -412,6 +414,58 @@ def test_a_process_that_was_paused_while_it_connected_sends_nothing(
     failure = failure_of(send, emulator.url, 10)
     assert failure.kind == NOT_SENT
     assert list(emulator.journal) == []
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+WHOLE = {
+    "of a length": (HEAD + b"content-length: 5\r\n\r\n", b"hel", b"lo"),
+    "in chunks": (HEAD + b"transfer-encoding: chunked\r\n\r\n", b"3\r\nhel\r\n2\r\nlo\r\n", b"0\r\n\r\n"),
+}
+PARTIAL = {
+    "too short": WHOLE["of a length"][:2],
+    "without its last chunk": WHOLE["in chunks"][:2],
+    "without a body": WHOLE["of a length"][:1],
+    "without a length": (HEAD + b"\r\n", b"hello"),  # nobody knows whether that is all
+    "within the headers": (HEAD + b"content-len",),
+}
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("pieces", [*WHOLE.values(), *PARTIAL.values()], ids=[*WHOLE, *PARTIAL])
+def test_an_answer_that_came_while_the_process_was_stopped(
+    send: RequestsSender,
+    scheme: str,
+    pieces: tuple[bytes, ...],
+    certificate: Certificate,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is there, so it counts, though the time is up when it is read: asking again would be reuse. If it is whole."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.path))
+    sent, cut = threading.Event(), threading.Event()
+    before = _requests._Connection.send
+
+    def stop(self: _requests._Connection, data: Any) -> None:
+        before(self, data)
+        if data == BODY:
+            assert sent.wait(TIMEOUT)
+            assert cut.wait(TIMEOUT)  # the watchdog is quicker than this thread
+
+    def watch_and_tell(seconds: float, act: Callable[[], None]) -> object:
+        def act_and_tell() -> None:
+            act()
+            cut.set()
+
+        return watch(seconds, act_and_tell)
+
+    monkeypatch.setattr(_requests._Connection, "send", stop)
+    monkeypatch.setattr(_requests, "watch", watch_and_tell)
+    with Loopback(answer_in_pieces(sent, *pieces), certificate if scheme == "https" else None) as server:
+        if pieces in WHOLE.values():
+            response = send(post(server.origin), SOON)
+            assert (response.status, response.body) == (200, b"hello")
+        else:
+            failure = failure_of(send, server.origin, SOON)
+            assert (failure.kind, failure.reason) == (AMBIGUOUS, f"timed out after {SOON} s")
 
 
 def test_the_watchdog_bites_nobody_else(send: RequestsSender, emulator: Emulator) -> None:

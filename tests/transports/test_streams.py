@@ -20,6 +20,7 @@ import trio
 from tenure import AMBIGUOUS, MAX_BODY, NOT_SENT, Request, Response, SendFailure
 from tenure.transports import _asyncio_streams, _trio_streams
 from tenure.transports._asyncio_shield import CancelledWithReport
+from tenure.transports._http11 import HttpExchange
 from tenure.transports.emulator import (
     ANY,
     Emulator,
@@ -41,7 +42,7 @@ from tenure.transports.emulator import status as answer_status
 
 from .driver_helpers import Witness
 from .drivers import TIMEOUT
-from .loopback import Certificate, Loopback, answer, read_request, reset
+from .loopback import Certificate, Loopback, answer, answer_in_pieces, read_request, reset
 
 BODY = b'{"secret": "s3cr3t"}'
 SOON = 0.15  # seconds; a time-out that is meant to be reached
@@ -308,6 +309,34 @@ def test_ipv6(sender: Sender) -> None:
         pytest.skip("this machine has no IPv6")
     with Emulator(host="::1") as emulator:
         assert answer_to(sender, emulator.url).status == 404
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_an_answer_that_came_while_the_process_was_stopped(
+    kind: type[Sender], scheme: str, is_whole: bool, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there, so it counts, though the time is up when it is read: asking again would be reuse. If it is whole."""
+    sent = threading.Event()
+    pieces = (HELLO[:20], HELLO[20:-5], HELLO[-5:] if is_whole else b"hell")
+    before = HttpExchange.wait_for_answer
+
+    def stop(self: HttpExchange) -> None:
+        before(self)
+        assert sent.wait(TIMEOUT)
+        while time.monotonic() < begun + SOON:  # nothing of this process runs, and time goes by
+            time.sleep(0.01)
+
+    monkeypatch.setattr(HttpExchange, "wait_for_answer", stop)
+    with Loopback(answer_in_pieces(sent, *pieces), certificate if scheme == "https" else None) as server:
+        begun = time.monotonic()
+        report = kind(trusting(certificate)).send(post(server.origin), SOON)
+        if is_whole:
+            assert isinstance(report, Response), report
+            assert report.body == b"hello"
+        else:
+            assert isinstance(report, SendFailure)
+            assert report.kind == AMBIGUOUS
 
 
 def test_requests_are_not_held_back(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,12 @@ MAX_BODY = 1024 * 1024  # bytes; a pair of tokens is a few kilobytes, so whateve
 # may have been acted on, and may cost the session: rather let callers wait that much longer, or send nothing.
 SHORTEST_TIMEOUT = 1.0
 
+
+def latest_start(timeout: float) -> float:
+    """Return after how many seconds of `timeout` a driver may still send: the answer has to have half a second."""
+    return timeout - min(SHORTEST_TIMEOUT, timeout) / 2
+
+
 # How sending can fail. Whoever cannot tell says AMBIGUOUS: the unknown may have reached the server.
 NOT_SENT = "not sent"  # refused, DNS, TLS handshake: the server cannot have seen the request
 AMBIGUOUS = "ambiguous"  # time-out or reset after the first byte may have left: the server may have acted on it

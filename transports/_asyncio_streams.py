@@ -14,6 +14,7 @@ from time import time as wall
 from typing import Any
 
 from .. import NOT_SENT, Request, Response, SendFailure
+from ..steps import latest_start
 from ._asyncio_shield import CancelledWithReport, Take, cancellations_of, take_back_one
 from ._http11 import HttpExchange
 
@@ -85,8 +86,9 @@ class _Conversation(asyncio.Protocol):
         self._exchange = exchange
         self._take = take
         self._loop = asyncio.get_running_loop()
-        self._ends_at, self._ends_at_wall = self._loop.time() + timeout, wall() + timeout
-        self._timer = self._loop.call_at(self._ends_at, self._end_late)
+        starts = latest_start(timeout)
+        self._starts_by, self._starts_by_wall = self._loop.time() + starts, wall() + starts
+        self._timer = self._loop.call_later(timeout, self._end_late)
         self._connecting: asyncio.Task[object] | None = None
         self._transport: asyncio.Transport | None = None
         self._report: Report | None = None
@@ -171,7 +173,7 @@ class _Conversation(asyncio.Protocol):
         if self._report is not None:  # the connection has ended already
             return
         self._exchange.prepare()
-        if self._loop.time() >= self._ends_at or wall() >= self._ends_at_wall:
+        if self._loop.time() >= self._starts_by or wall() >= self._starts_by_wall:
             # The whole process was stopped or suspended in the meantime: by now this may be somebody else's turn.
             self._settle(self._exchange.failure())
             return

@@ -23,6 +23,7 @@ from time import time as wall
 from typing import Any
 
 from .. import AMBIGUOUS, MAX_BODY, NOT_SENT, Request, Response, SendFailure
+from ..steps import latest_start
 from ._watchdog import watch
 
 try:
@@ -113,7 +114,8 @@ class _Exchange:
         self.has_begun = False  # bytes of the request may have left
         self.was_cut = False
         # By the wall clock as well, since a suspended machine stops the other; which then tells its time-out too late.
-        self._ends_at, self._ends_at_wall = monotonic() + timeout, wall() + timeout
+        starts = latest_start(timeout)
+        self._starts_by, self._starts_by_wall = monotonic() + starts, wall() + starts
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
 
@@ -128,7 +130,7 @@ class _Exchange:
     def begin(self) -> None:
         """Called before any bytes are handed to the connection."""
         if not self.has_begun:
-            if monotonic() >= self._ends_at or wall() >= self._ends_at_wall:
+            if monotonic() >= self._starts_by or wall() >= self._starts_by_wall:
                 self.was_cut = True
                 raise TimeoutError
             self.has_begun = True

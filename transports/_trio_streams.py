@@ -12,6 +12,7 @@ from time import time as wall
 import trio
 
 from .. import NOT_SENT, Request, Response, SendFailure
+from ..steps import latest_start
 from ._http11 import HttpExchange
 
 __all__ = ["StreamSender"]
@@ -37,7 +38,8 @@ class StreamSender:
             SendFailure: there is no answer, or the task was cancelled in time (the next checkpoint says so again).
         """
         exchange = HttpExchange(request)
-        ends_at, ends_at_wall = trio.current_time() + timeout, wall() + timeout
+        ends_at, starts = trio.current_time() + timeout, latest_start(timeout)
+        starts_by, starts_by_wall = trio.current_time() + starts, wall() + starts
         try:
             with trio.CancelScope(deadline=ends_at) as scope:
                 tcp = await _open(exchange.host, exchange.port)
@@ -45,7 +47,7 @@ class StreamSender:
                     stream = await self._secure(exchange, tcp)
                     scope.shield = True
                     exchange.prepare()
-                    if trio.current_time() >= ends_at or wall() >= ends_at_wall:
+                    if trio.current_time() >= starts_by or wall() >= starts_by_wall:
                         # The whole process was stopped or suspended: by now this may be somebody else's turn.
                         raise exchange.failure()
                     await stream.send_all(exchange.data_to_send())

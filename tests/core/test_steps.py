@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tenure import AMBIGUOUS, MAX_BODY, NOT_SENT, Instant, Request, Response, SendFailure, SendRequest
+from tenure.steps import latest_start
 
 
 @given(st.floats(-1e12, 1e12))
@@ -86,6 +87,12 @@ def test_request_that_could_not_be_answered_any_more_is_not_sent(timeout: float,
     assert step.seconds_left(Instant(115 - left, 1000)) == left
     with pytest.raises(SendFailure, match="or nearly so"):
         step.seconds_left(Instant(115 - left + 0.01, 1000))
+
+
+@pytest.mark.parametrize(("timeout", "start"), [(10, 9.5), (1, 0.5), (0.5, 0.25)])
+def test_request_is_not_sent_so_late_that_it_is_cut_off_at_once(timeout: float, start: float) -> None:
+    """However long connecting took, or a pause of the process in it."""
+    assert latest_start(timeout) == start
 
 
 @pytest.mark.parametrize(("monotonic", "wall"), [(114.01, 1000), (115, 1000), (116, 1000), (100, 1015), (100, 10**9)])

@@ -25,9 +25,9 @@ PERMISSIONS = ["read"]
 QUICK = Policy(deadline=60, attempt_timeout=30, backoff_base=0.01, backoff_cap=0.05)
 
 # Seconds; how the emulator of the fixtures issues permission tokens, and what QUICK makes of that.
-LIFETIME = 100
-STALE = 85  # after this time a refresh is due, and the token still works
-DEAD = 95  # after this time the session does not hand it out any more, and the service still accepts it
+LIFETIME = 1000
+STALE = 850  # after this time a refresh is due, and the token still works
+DEAD = 995  # after this time the session does not hand it out any more, and the service still accepts it
 
 
 class Clocks:

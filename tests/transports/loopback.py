@@ -113,6 +113,7 @@ def answer_in_pieces(sent: threading.Event, *pieces: bytes) -> Callable[[socket.
 
     def behave(connection: socket.socket) -> None:
         read_request(connection)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is sent is there at once
         for piece in pieces:
             connection.sendall(piece)
         sent.set()

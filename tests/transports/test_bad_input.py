@@ -393,7 +393,7 @@ def test_answers_that_stay_broken_lose_nothing(
     established: NewSession, new_emulator: NewEmulator, clocks: Clocks, name: str
 ) -> None:
     """The error says that the outcome is unknown; when the fault is gone, so is the trouble."""
-    emulator = new_emulator(grace=300)
+    emulator = new_emulator(grace=36000, permission_lifetime=36000)
     held = established(emulator)
     fault = emulator.faults.add(BROKEN[name](), times=None)
     with clocks.hurried(), pytest.raises(RefreshError) as caught:

@@ -522,7 +522,7 @@ def test_close_waits_for_the_answer_to_what_was_sent(
 def test_close_ends_a_backoff(established: NewSession, emulator: Emulator, clocks: Clocks) -> None:
     """Invariant 7: a caller that waits for the next attempt learns at once that there will be none."""
     heard = Recorder()
-    policy = Policy(deadline=60, attempt_timeout=1, backoff_base=0.01, retry_after_cap=50)
+    policy = Policy(deadline=60, attempt_timeout=20, backoff_base=0.01, retry_after_cap=50)
     held = established(emulator, policy=policy, listener=heard)
     clocks.advance(DEAD)
     emulator.faults.add(status(503, retry_after=50))
@@ -555,6 +555,7 @@ def test_the_listener_hears_what_happens_in_order(established: NewSession, emula
     """Events tell people what happened to which session."""
     heard = Recorder()
     held = established(emulator, listener=heard)
+    heard.wait_for(SessionEstablished)
     held.refresh()
     heard.wait_for(TokenRotated)
     emulator.faults.add(status(401))

@@ -485,7 +485,7 @@ def test_asyncio_close_in_the_tick_of_a_caller() -> None:
         session = make(world, service)
         await session.establish([service.security_token])
         asked, closed = asyncio.ensure_future(session.refresh()), asyncio.ensure_future(session.close())
-        done, _ = await asyncio.wait({asked, closed}, timeout=1)
+        done, _ = await asyncio.wait({asked, closed}, timeout=TIMEOUT)
         assert done == {asked, closed}
         assert isinstance(asked.exception(), TenureError)
         assert not session._held.busy
@@ -548,7 +548,7 @@ def test_asyncio_close_and_keep_alive_after_a_dead_loop(how: str) -> None:
                 await asyncio.sleep(0)
             assert session.current_token() is not None
             task.cancel()
-            await asyncio.wait({task}, timeout=1)
+            await asyncio.wait({task}, timeout=TIMEOUT)
         await session.close()
 
     world.run(main)
@@ -589,9 +589,9 @@ def test_asyncio_keep_alive_ends_with_close_at_every_turn() -> None:
             for _ in range(turns):
                 await asyncio.sleep(0)
             await session.close()
-            await asyncio.wait({alive}, timeout=1)
+            await asyncio.wait({alive}, timeout=TIMEOUT)
             assert alive.done(), turns
-            await asyncio.wait({asked}, timeout=1)
+            await asyncio.wait({asked}, timeout=TIMEOUT)
             assert asked.exception() is None or isinstance(asked.exception(), TenureError)
 
     world.run(main)

@@ -44,7 +44,7 @@ REPEATED = ["refreshed", "replayed"]  # the answer is lost, or as good as lost: 
 RETRIED = ["not acted", "refreshed"]  # the service has not acted: ambiguous or temporary, and then it works
 
 # For faults after which nothing comes back: an attempt that a test can wait for.
-BRIEF = Policy(deadline=60, attempt_timeout=0.8, backoff_base=0.01, backoff_cap=0.05)
+BRIEF = Policy(deadline=60, attempt_timeout=2, backoff_base=0.01, backoff_cap=0.05)
 
 
 class Case(NamedTuple):

@@ -59,7 +59,7 @@ def test_30_second_tokens_are_not_refreshed_for_each_caller(
     emulator = new_emulator(permission_lifetime=30)
     held = established(emulator)
     first = held.get_permission_token()
-    clocks.advance(20)
+    clocks.advance(15)
 
     outcomes = held.gather(64, ("get_permission_token",))
 
@@ -174,20 +174,20 @@ def test_s5_an_outage_is_no_callers_problem_while_the_token_works(
 
 
 def test_s5c_retry_after_is_honoured(established: NewSession, emulator: Emulator, clocks: Clocks) -> None:
-    """FIELD.md S5c: 429 with Retry-After: 1 means that nothing is sent for a second, however many ask."""
+    """FIELD.md S5c: 429 with Retry-After means that nothing is sent before then, however many ask."""
     heard = Recorder()
     held = established(emulator, listener=heard)
     old = held.get_permission_token()
     clocks.advance(STALE)
-    emulator.faults.add(status(429, retry_after=3))
+    emulator.faults.add(status(429, retry_after=30))
 
     held.get_permission_token()
     failed = heard.wait_for(AttemptFailed)
     assert {outcome.value for outcome in held.gather(8, ("get_permission_token",))} == {old}
-    assert (failed.status, failed.retry_in) == (429, 3)
+    assert (failed.status, failed.retry_in) == (429, 30)
     assert outcomes_of(emulator) == ["not acted"]
 
-    clocks.advance(3)
+    clocks.advance(30)
     assert held.get_permission_token() == old
     heard.wait_for(TokenRotated)
     assert outcomes_of(emulator) == ["not acted", "refreshed"]

@@ -158,6 +158,8 @@ def test_errors_of_establish(
             hidden(EstablishError, held.establish_by_key, emulator.merchant_key)
         emulator.faults.clear()
     for fault in (garbage(), redirect("http://127.0.0.1:1/"), status(418), set_field("requestId", POISON)):
+        token = security_token(emulator, clocks.service)
+        secrets.add(token)
         emulator.faults.add(fault, kind=ANY, times=None)
         hidden(ProtocolViolationError, held.verify_credentials, *emulator.credentials)
         hidden(ProtocolViolationError, held.establish, [token])

@@ -98,10 +98,16 @@ def test_the_store_is_asked_where_it_may_block(
     """No caller's thread and no loop waits for a disk."""
     held = new_session(emulator, store=store)
     seen: set[int] = set()
-    held.session._listener = lambda event: seen.add(threading.get_ident())  # called on the thread of the pump
+    heard = threading.Event()
+
+    def listen(event: object) -> None:
+        seen.add(threading.get_ident())  # called on the thread of the pump
+        heard.set()
+
+    held.session._listener = listen
     held.establish([security_token(emulator, clocks.service)])
     assert threading.get_ident() not in store.threads
-    assert seen
+    assert heard.wait(TIMEOUT)
     assert driver.name == "blocking" or not seen & store.threads
 
 
@@ -147,7 +153,7 @@ def test_a_disk_that_fails_keeps_no_lock(
     held.establish([security_token(emulator, clocks.service)])
     gc.disable()
     try:
-        with files_limited_to(100), clocks.hurried(), pytest.raises(RefreshError, match="could not be saved"):
+        with files_limited_to(100), pytest.raises(RefreshError, match="could not be saved"):
             held.refresh()
         clocks.advance(1)
         held.refresh()
@@ -170,7 +176,7 @@ def test_closing_between_two_saves_keeps_no_lock(
         with files_limited_to(100):
             asked = held.start(("refresh",))
             assert refused.wait(TIMEOUT)
-        held.close()
+            held.close()
         assert isinstance(asked.outcome().error, AttemptError)
         give_up_at = monotonic() + TIMEOUT
         while (lease := store.acquire(TOKEN_ID, 5).lease) is None:  # a worker thread may still be on its way out
@@ -196,9 +202,9 @@ def test_a_store_that_hangs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Invariant 7: a store that forgets that its operations must end is not waited for without end."""
-    monkeypatch.setattr(f"tenure.transports.{driver.name}.STORE_PATIENCE", 0.05)
     held = new_session(emulator, store=store)
     held.establish([security_token(emulator, clocks.service)])
+    monkeypatch.setattr(f"tenure.transports.{driver.name}.STORE_PATIENCE", 0.05)
     clocks.advance(DEAD)
     ending = threading.Event()
     store.instead = lambda: ending.wait(TIMEOUT)

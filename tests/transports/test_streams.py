@@ -45,7 +45,7 @@ from .drivers import TIMEOUT
 from .loopback import Certificate, Loopback, answer, answer_in_pieces, read_request, reset
 
 BODY = b'{"secret": "s3cr3t"}'
-SOON = 0.15  # seconds; a time-out that is meant to be reached
+SOON = 0.4  # seconds; a time-out that is meant to be reached
 HELLO = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 BIG = bytes(16 * 1024 * 1024)  # more than the buffers of a connection hold
 
@@ -324,13 +324,13 @@ def test_an_answer_that_came_while_the_process_was_stopped(
     def stop(self: HttpExchange) -> None:
         before(self)
         assert sent.wait(TIMEOUT)
-        while time.monotonic() < begun + SOON:  # nothing of this process runs, and time goes by
+        while time.monotonic() < begun + 4 * SOON:  # nothing of this process runs, and time goes by
             time.sleep(0.01)
 
     monkeypatch.setattr(HttpExchange, "wait_for_answer", stop)
     with Loopback(answer_in_pieces(sent, *pieces), certificate if scheme == "https" else None) as server:
         begun = time.monotonic()
-        report = kind(trusting(certificate)).send(post(server.origin), SOON)
+        report = kind(trusting(certificate)).send(post(server.origin), 4 * SOON)
         if is_whole:
             assert isinstance(report, Response), report
             assert report.body == b"hello"
@@ -431,9 +431,11 @@ def test_a_handshake_that_does_not_end(sender: Sender) -> None:
 
 @pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("clock", [0, 1], ids=["stopped", "suspended"])
+@pytest.mark.parametrize("passed", [TIMEOUT - 0.4, TIMEOUT], ids=["nearly too late", "too late"])
 def test_nothing_is_sent_late(
-    kind: type[Sender], certificate: Certificate, monkeypatch: pytest.MonkeyPatch, clock: int, is_tls: bool
-) -> None:
+    kind: type[Sender], certificate: Certificate, monkeypatch: pytest.MonkeyPatch, clock: int, passed: float,
+    is_tls: bool,
+) -> None:  # fmt: skip
     """DESIGN.md, stores: an exchange's deadline is shorter than its lease. A process that was stopped (both clocks go
     on) or suspended (only the wall clock does) between connecting and the first byte may have lost the lease."""
     received: list[bytes] = []
@@ -442,7 +444,7 @@ def test_nothing_is_sent_late(
         name = kind.clocks[clock]
         module, _, function = name.rpartition(".")
         now: float = getattr(sys.modules[module], function)()
-        monkeypatch.setattr(name, lambda: now + TIMEOUT)
+        monkeypatch.setattr(name, lambda: now + passed)
 
     kind.when_connected(monkeypatch, jump)
     with Loopback(
@@ -534,7 +536,7 @@ def test_a_server_that_reads_at_leisure_and_does_not_answer(sender: Sender) -> N
         done.wait(TIMEOUT)
 
     with Loopback(read_all) as server:
-        failure = failure_of(sender, server.origin, 6 * SOON, BIG)
+        failure = failure_of(sender, server.origin, 7 * SOON, BIG)
         done.set()
     assert (failure.kind, failure.reason) == (AMBIGUOUS, "timed out while waiting for the answer")
 

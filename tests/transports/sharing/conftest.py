@@ -19,7 +19,7 @@ __all__ = ["redis_server"]
 STORES = ("file", "redis", "encrypted file", "encrypted redis")
 NewFleet = Callable[..., Fleet]
 # Processes whose lease ends soon: as the wall clock counts whole seconds, between one and two.
-BRIEF = {"lease_margin": 0.8, "policy": {"deadline": 20, "attempt_timeout": 1.2, "backoff_base": 0.01}}
+BRIEF: dict[str, Any] = {"lease_margin": 0.8, "policy": {"deadline": 20, "attempt_timeout": 1.2, "backoff_base": 0.01}}
 PATIENT = {"deadline": 50, "attempt_timeout": 20, "backoff_base": 0.01, "backoff_cap": 0.05}
 
 

@@ -24,8 +24,9 @@ class Machine:
 
     def __init__(self, number: int) -> None:
         self.name = f"tenure{os.getpid() % 100_000}m{number}"
-        self.redis_host = f"10.213.{2 * number}.1"
-        self.service_host = f"10.213.{2 * number + 1}.1"
+        network = 200 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 50  # two workers may be at it
+        self.redis_host = f"10.{network}.{2 * number}.1"
+        self.service_host = f"10.{network}.{2 * number + 1}.1"
         self.prefix = ("ip", "netns", "exec", self.name)
         self._number = number
 

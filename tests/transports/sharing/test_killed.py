@@ -17,7 +17,7 @@ MOST = 60  # points of an exchange; none has as many
 
 def kill_at(fleet: Fleet, point: int, do: str, **arguments: Any) -> tuple[Process, bool]:
     """Start a process that is killed at a point of what it does; return it, and whether it came so far."""
-    killed = fleet.add()
+    killed = fleet.add(**BRIEF)  # so that the other one need not wait long for its lease
     killed.do("get")  # it knows the session, as one that has lived for a while
     killed.do("arm", signal_at=point)
     return killed, killed.do(do, **arguments) == {"died": True}
@@ -28,7 +28,7 @@ def test_killed_at_every_point_of_a_refresh_with_grace(
     new_fleet: NewFleet, service: Service, plain_store: dict[str, Any], grace: float
 ) -> None:
     """With a grace window nothing is ever lost: the next process presents the same token under the same request id."""
-    fleet = new_fleet(1, plain_store, **BRIEF)
+    fleet = new_fleet(1, plain_store)
     other = fleet.processes[0]
     for point in range(MOST):
         killed, died = kill_at(fleet, point, "refresh")
@@ -48,7 +48,7 @@ def test_killed_at_every_point_of_a_refresh_without_grace(
 ) -> None:
     """Without one, the session is over exactly if the service had acted and the pair was not durable; the next process
     says so, and that an answer may have been lost."""
-    fleet = new_fleet(1, plain_store, **BRIEF)
+    fleet = new_fleet(1, plain_store)
     other = fleet.processes[0]
     lost = []
     for point in range(MOST):
@@ -75,7 +75,7 @@ def test_killed_at_every_point_of_an_establish(
     new_fleet: NewFleet, service: Service, plain_store: dict[str, Any]
 ) -> None:
     """Whoever comes next has a session, the old or the new one, or is told to establish it anew; and that works."""
-    fleet = new_fleet(1, plain_store, **BRIEF)
+    fleet = new_fleet(1, plain_store)
     other = fleet.processes[0]
     for point in range(MOST):
         killed, died = kill_at(fleet, point, "establish", tokens=[service.security_token()])

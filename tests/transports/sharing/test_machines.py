@@ -16,7 +16,7 @@ from .machines import REDIS, Machine
 
 pytestmark = pytest.mark.once
 
-HASTY = {"deadline": 1.5, "attempt_timeout": 5, "backoff_base": 0.01, "backoff_cap": 0.05}
+HASTY = {"deadline": 4, "attempt_timeout": 5, "backoff_base": 0.01, "backoff_cap": 0.05}
 
 
 class Site:

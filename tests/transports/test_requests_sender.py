@@ -6,6 +6,7 @@
 import contextlib
 import gzip
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -466,6 +467,40 @@ def test_an_answer_that_came_while_the_process_was_stopped(
         else:
             failure = failure_of(send, server.origin)
             assert (failure.kind, failure.reason) == (AMBIGUOUS, f"timed out after {TIMEOUT:g} s")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_answer_that_came_while_a_signal_handler_ran(
+    send: RequestsSender, scheme: str, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that puts the terminal in order and stops the process (Ctrl-Z), say: the time goes by within a read."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.path))
+    handling, sent, main = threading.Event(), threading.Event(), threading.main_thread().ident
+    assert main == threading.get_ident()
+
+    def behave(connection: socket.socket) -> None:
+        read_request(connection)
+        threading.Event().wait(0.1)  # for the client to wait; else the signal comes earlier, and this proves nothing
+        signal.pthread_kill(main, signal.SIGUSR1)
+        assert handling.wait(TIMEOUT)
+        connection.sendall(HEAD + b"content-length: 5\r\n\r\nhello")
+        sent.set()
+        connection.recv(1)
+
+    def handle(number: int, frame: object) -> None:
+        handling.set()
+        assert sent.wait(TIMEOUT)
+        while time.monotonic() < begun + 5 * SOON:
+            time.sleep(0.01)
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        with Loopback(behave, certificate if scheme == "https" else None) as server:
+            begun = time.monotonic()
+            assert send(post(server.origin), 4 * SOON).body == b"hello"
+            assert time.monotonic() > begun + 5 * SOON
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_the_watchdog_bites_nobody_else(send: RequestsSender, emulator: Emulator) -> None:

@@ -4,6 +4,7 @@
 
 import asyncio
 import gc
+import selectors
 import shutil
 import socket
 import ssl
@@ -65,6 +66,12 @@ class Sender(ABC):
     def when_connected(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
         """Do something once the connection stands, in the turn of the scheduler in which the sender learns of it."""
 
+    @staticmethod
+    @abstractmethod
+    def when_sent(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+        """Do something when the request has left: once the scheduler has seen that nothing has come, before it looks
+        at the time."""
+
     @abstractmethod
     def send(self, request: Request, timeout: float) -> Report:
         """Send in a run of its own."""
@@ -86,6 +93,25 @@ class AsyncioSender(Sender):
             act()
 
         monkeypatch.setattr(_asyncio_streams._Conversation, "connection_made", connection_made)
+
+    @staticmethod
+    def when_sent(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+        data_to_send, select = HttpExchange.data_to_send, selectors.DefaultSelector.select
+        leaving: list[HttpExchange] = []
+
+        def mark(self: HttpExchange) -> bytes:
+            leaving.append(self)
+            return data_to_send(self)
+
+        def look(self: selectors.DefaultSelector, timeout: float | None = None) -> list[Any]:
+            if not leaving:
+                return select(self, timeout)
+            leaving.clear()
+            act()
+            return []
+
+        monkeypatch.setattr(HttpExchange, "data_to_send", mark)
+        monkeypatch.setattr(selectors.DefaultSelector, "select", look)
 
     async def _send(self, request: Request, timeout: float) -> Report:
         try:
@@ -127,6 +153,28 @@ class TrioSender(Sender):
             return stream
 
         monkeypatch.setattr(_trio_streams.StreamSender, "_secure", secure)
+
+    @staticmethod
+    def when_sent(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+        data_to_send, send_all = HttpExchange.data_to_send, trio.SocketStream.send_all
+        leaving: list[HttpExchange] = []
+
+        class Once(trio.abc.Instrument):
+            def after_io_wait(self, timeout: float) -> None:
+                trio.lowlevel.remove_instrument(self)
+                act()
+
+        def mark(self: HttpExchange) -> bytes:
+            leaving.append(self)
+            return data_to_send(self)
+
+        async def send(self: trio.SocketStream, data: bytes) -> None:
+            if leaving:
+                trio.lowlevel.add_instrument(Once())  # at the checkpoint behind the sending, which need not wait
+            await send_all(self, data)
+
+        monkeypatch.setattr(HttpExchange, "data_to_send", mark)
+        monkeypatch.setattr(trio.SocketStream, "send_all", send)
 
     async def _send(self, request: Request, timeout: float) -> Report:
         try:
@@ -313,24 +361,44 @@ def test_ipv6(sender: Sender) -> None:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("is_whole", [True, False])
+@pytest.mark.parametrize("moment", ["sending", "waiting", "reading"])
 def test_an_answer_that_came_while_the_process_was_stopped(
-    kind: type[Sender], scheme: str, is_whole: bool, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+    kind: type[Sender],
+    scheme: str,
+    is_whole: bool,
+    moment: str,
+    certificate: Certificate,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is there, so it counts, though the time is up when it is read: asking again would be reuse. If it is whole."""
     sent = threading.Event()
     pieces = (HELLO[:20], HELLO[20:-5], HELLO[-5:] if is_whole else b"hell")
-    before = HttpExchange.wait_for_answer
+    wait_for_answer, receive_data = HttpExchange.wait_for_answer, HttpExchange.receive_data
 
-    def stop(self: HttpExchange) -> None:
-        before(self)
+    def stop() -> None:
         assert sent.wait(TIMEOUT)
-        while time.monotonic() < begun + 4 * SOON:  # nothing of this process runs, and time goes by
+        while time.monotonic() < begun + 5 * SOON:  # nothing of this process runs, and time goes by
             time.sleep(0.01)
 
-    monkeypatch.setattr(HttpExchange, "wait_for_answer", stop)
+    def wait_and_stop(self: HttpExchange) -> None:
+        wait_for_answer(self)
+        stop()
+
+    def receive_and_stop(self: HttpExchange, data: bytes) -> Response | None:
+        answer = receive_data(self, data)
+        time.sleep(SOON)
+        return answer
+
+    if moment == "sending":
+        kind.when_sent(monkeypatch, stop)
+    else:
+        monkeypatch.setattr(HttpExchange, "wait_for_answer", wait_and_stop)
+    if moment == "reading":  # it stands still again, whenever something has been read
+        monkeypatch.setattr(HttpExchange, "receive_data", receive_and_stop)
     with Loopback(answer_in_pieces(sent, *pieces), certificate if scheme == "https" else None) as server:
         begun = time.monotonic()
         report = kind(trusting(certificate)).send(post(server.origin), 4 * SOON)
+        assert time.monotonic() > begun + 5 * SOON
         if is_whole:
             assert isinstance(report, Response), report
             assert report.body == b"hello"

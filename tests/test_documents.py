@@ -20,6 +20,7 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "code",
     [code for text in (README, CORE_README, STORES_README) for code in blocks(text, "python")],

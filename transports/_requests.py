@@ -95,7 +95,8 @@ class RequestsSender:
                 if not chunk:
                     break
                 body += chunk
-            is_framed = "content-length" in answer.headers or "transfer-encoding" in answer.headers
+            # By their values: a stream that ends within the headers may leave only the name of one.
+            is_framed = answer.raw.chunked or answer.headers.get("content-length", "").isdigit()
             # What came before the watchdog cut the line can still be read, and counts if it is whole: the process may
             # have been stopped meanwhile. Not where the end of the stream, which is the watchdog's, has to tell that.
             if _line.exchange.was_cut and not is_framed:

@@ -1,5 +1,6 @@
 # shared.py: whatever the store and the service do, in whatever order, what has to hold does.
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tenure import AMBIGUOUS, NOT_SENT, SessionExpiredError, TenureError
@@ -48,6 +49,7 @@ def do(process: Process, deed: str) -> "TenureError | None":
     return call.error
 
 
+@pytest.mark.once
 @settings(max_examples=300)
 @given(st.lists(DEEDS, min_size=1, max_size=12), st.booleans())
 def test_no_spent_token_is_presented(

@@ -149,6 +149,7 @@ def test_an_answer_of_10_megabytes_is_not_read_to_the_end(send: RequestsSender, 
     assert len(send(post(emulator.url), TIMEOUT).body) == MAX_BODY + 1
 
 
+@pytest.mark.once
 def test_a_bomb_is_not_unpacked(send: RequestsSender) -> None:
     """The bound is on what is unpacked: 200 kB that would become 200 MB do not."""
     body = gzip.compress(bytes(200_000_000), 9)
@@ -293,6 +294,8 @@ AMBIGUOUS_FAULTS: dict[str, Callable[[], Fault]] = {
     "a header line without end": lambda: not_http(b"HTTP/1.1 200 OK\r\nx: " + b"y" * 200_000),
     "headers without end": lambda: not_http(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 1_000),
     "end within the headers": lambda: not_http(b"HTTP/1.1 200 OK\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\nCont"),
+    "end within a length": lambda: not_http(b"HTTP/1.1 200 OK\r\nContent-Length: "),
+    "end within the name of an encoding": lambda: not_http(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chu"),
 }
 
 
@@ -430,6 +433,8 @@ PARTIAL = {
     "without a body": WHOLE["of a length"][:1],
     "without a length": (HEAD + b"\r\n", b"hello"),  # nobody knows whether that is all
     "within the headers": (HEAD + b"content-len",),
+    "within the header that says how long it is": (HEAD + b"content-length: ",),
+    "within the header that says how it is divided": (HEAD + b"transfer-encoding: chu",),
 }
 
 

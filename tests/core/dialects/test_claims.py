@@ -133,6 +133,7 @@ def test_any_payload_is_read_or_not(payload: bytes) -> None:
     read_unverified_claims(raw_jwt(payload))
 
 
+@pytest.mark.once
 @given(
     st.dictionaries(
         st.sampled_from(["iat", "exp", "permissions", "iss"]),

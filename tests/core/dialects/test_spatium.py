@@ -484,6 +484,7 @@ def test_answer_with_one_byte_changed(place: int, byte: int) -> None:
     assert SECRET not in verdict.reason
 
 
+@pytest.mark.once
 @given(st.integers(), st.dictionaries(st.text(), st.text(), max_size=3), st.binary(max_size=300))
 def test_any_response_is_a_verdict(status: int, headers: "dict[str, str]", body: bytes) -> None:
     """Random bytes under random statuses and headers."""
@@ -506,6 +507,7 @@ JSON_VALUES = st.recursive(
 )
 
 
+@pytest.mark.once
 @given(JSON_VALUES, JSON_VALUES, JSON_VALUES, JSON_VALUES, st.booleans())
 def test_any_json_in_the_envelope(
     token: object, refresh: object, first: object, second: object, replayed: bool

@@ -43,6 +43,7 @@ def check_good_output(out: str, driver: str) -> None:
         assert scene in out
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_ctrl_c_ends_the_demo_cleanly(driver: str) -> None:
     """Exit code 130, one word, no traceback."""

@@ -15,6 +15,7 @@ from .shells import DEAD, OVER, STALE, Shells
 MANY = 50
 
 
+@pytest.mark.once
 def test_a_fresh_token_is_printed_without_asking_anybody(shells: Shells) -> None:
     """DESIGN.md, The command line: right from any number of shells at once; nothing but the token on stdout."""
     before = len(shells.emulator.journal)
@@ -72,6 +73,7 @@ def test_a_signal_does_not_abandon_a_refresh(number: int, shells: Shells, grow_o
     assert shells.refreshes() == ["refreshed"]
 
 
+@pytest.mark.once
 def test_a_reader_that_has_gone_does_not_abandon_a_refresh(shells: Shells, grow_older: GrowOlder) -> None:
     """Nobody is told, nothing is printed about it, and the session is as good as before."""
     grow_older(DEAD)

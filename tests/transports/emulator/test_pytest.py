@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import urllib.request
 
@@ -29,6 +31,7 @@ def test_all_are_stopped():
 """
 
 
+@pytest.mark.once
 def test_the_plugin_in_a_users_test(tmp_path):
     """The fixtures give running emulators, and stop them after each test."""
     (tmp_path / "test_it.py").write_text(PROGRAM)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from ..driver_helpers import resource_status
 from .conftest import NewFleet, Service
 
@@ -10,6 +12,7 @@ PROCESSES = 16
 DRIVERS = ("blocking", "asyncio", "trio")
 
 
+@pytest.mark.once
 def test_sixteen_processes_over_fifty_expiries(new_fleet: NewFleet, service: Service, store: dict[str, Any]) -> None:
     """One refresh an expiry, no reuse, and everybody gets the same token that works, whichever driver they use."""
     fleet = new_fleet(1, store)

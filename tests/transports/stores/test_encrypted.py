@@ -83,6 +83,7 @@ def test_state_in_clear_is_refused(inner: FileStore, state: dict[str, object]) -
     assert "not encrypted" in stored.problem
 
 
+@pytest.mark.once
 def test_damaged_ciphertext_is_a_problem_wherever_it_is_damaged(inner: FileStore) -> None:
     """One changed character anywhere, or none left."""
     store = EncryptedStore(inner, [OLD])

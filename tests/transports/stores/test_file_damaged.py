@@ -8,6 +8,7 @@ from tenure.transports.stores import FileStore
 from .files import KEY, saved, the_file
 
 
+@pytest.mark.once
 def test_truncated_state_is_a_problem_at_every_length(directory: Path, store: FileStore) -> None:
     """Whatever is left of a file, it is not taken for a state; and the lease can be had, to replace it."""
     saved(store)

@@ -87,6 +87,7 @@ def test_a_bug_that_breaks_no_rule_is_told_as_well() -> None:
     assert story.endswith(">> Here it breaks: ValueError: oh.")
 
 
+@pytest.mark.once
 def test_charts_are_narrow_and_hold_no_secret() -> None:
     """Invariant 9 holds for our own charts too: tokens have names. And they fit on a screen."""
     for seed in range(20):
@@ -98,6 +99,7 @@ def test_charts_are_narrow_and_hold_no_secret() -> None:
     assert WIDTH <= WIDEST
 
 
+@pytest.mark.once
 def test_the_chart_in_the_readme_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
     """README.md, A broken core: copy there what `python -m tests.simulation --break …` prints."""
     assert show_break(IN_README) == 1

@@ -360,8 +360,9 @@ def test_ipv6(sender: Sender) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-@pytest.mark.parametrize("is_whole", [True, False])
-@pytest.mark.parametrize("moment", ["sending", "waiting", "reading"])
+@pytest.mark.parametrize(
+    ("moment", "is_whole"), [("sending", True), ("waiting", True), ("reading", True), ("waiting", False)]
+)
 def test_an_answer_that_came_while_the_process_was_stopped(
     kind: type[Sender],
     scheme: str,

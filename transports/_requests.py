@@ -64,14 +64,16 @@ class RequestsSender:
             SendFailure: there is no answer.
         """
         _line.exchange = exchange = _Exchange(timeout)
-        limit = watch(timeout, exchange.cut)
         try:
-            return self._exchange(request, timeout)
+            limit = watch(timeout, exchange.cut)
+            try:
+                return self._exchange(request, timeout)
+            finally:
+                limit.end()
         except Exception as problem:
             kind = AMBIGUOUS if exchange.has_begun else NOT_SENT
             reason = f"timed out after {timeout:g} s" if exchange.was_cut else _describe(problem)
         finally:
-            limit.end()
             exchange.close()
         # Raised out here, so that no traceback holds frames of requests, with the body among their variables.
         raise SendFailure(kind, reason)
@@ -95,13 +97,13 @@ class RequestsSender:
                 if not chunk:
                     break
                 body += chunk
-            # By their values: a stream that ends within the headers may leave only the name of one.
-            is_framed = answer.raw.chunked or answer.headers.get("content-length", "").isdigit()
+            # As the headers were understood: a stream that ends within them may leave only the name of one.
+            is_framed = answer.raw.chunked or answer.raw.length_remaining is not None
             # What came before the watchdog cut the line can still be read, and counts if it is whole: the process may
             # have been stopped meanwhile. Not where the end of the stream, which is the watchdog's, has to tell that.
             if _line.exchange.was_cut and not is_framed:
                 raise TimeoutError
-            if not body and not is_framed and answer.status_code not in (204, 304):
+            if not body and not is_framed:
                 raise EOFError  # http.client takes a stream that ends within the headers for whole
             return Response(answer.status_code, answer.headers, body)
 
@@ -130,15 +132,14 @@ class _Exchange:
             if self.was_cut:  # the name server took all the time there was
                 sock.close()
                 raise TimeoutError
-            self._socket = socket.socket(fileno=os.dup(sock.fileno()))
+            self._socket = sock.dup()
 
     def begin(self) -> None:
-        """Called before any bytes are handed to the connection."""
-        if not self.has_begun:
-            if monotonic() >= self._starts_by or wall() >= self._starts_by_wall:
-                self.was_cut = True
-                raise TimeoutError
-            self.has_begun = True
+        """Called before bytes are handed to the connection: first the headers, then the body with the secrets."""
+        if monotonic() >= self._starts_by or wall() >= self._starts_by_wall:
+            self.was_cut = True
+            raise TimeoutError
+        self.has_begun = True
 
     def cut(self) -> None:
         """Called by the watchdog when the time is up: whoever reads or writes now gets an error."""
@@ -221,8 +222,13 @@ class _Adapter(HTTPAdapter):
         return manager
 
 
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Say that no answer is a redirect: requests would read the answer, without bounds, to offer the next request."""
+
+
 def _new_session(prefix: str, adapter: HTTPAdapter) -> requests.Session:
-    session = requests.Session()
+    session = _Session()
     session.mount(prefix, adapter)
     session.headers.clear()
     session.headers.update({"user-agent": "tenure", "connection": "close", "accept-encoding": "identity"})

@@ -38,15 +38,20 @@ class Watchdog:
         self._thread: threading.Thread | None = None
 
     def watch(self, seconds: float, act: Callable[[], None]) -> Watch:
-        """Call `act` in `seconds`, on the watchdog's thread, unless the watch is ended before. It must not block."""
+        """Call `act` in `seconds`, on the watchdog's thread, unless the watch is ended before. It must not block.
+
+        Raises:
+            RuntimeError: the thread cannot be started. It is tried again for the next watch.
+        """
         watch = Watch(act)
         with self._changed:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="tenure watchdog", daemon=True)
+                thread.start()
+                self._thread = thread
             entry = (monotonic() + seconds, next(self._order), watch)
             heapq.heappush(self._agenda, entry)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="tenure watchdog", daemon=True)
-                self._thread.start()
-            elif self._agenda[0] is entry:
+            if self._agenda[0] is entry:
                 self._changed.notify()
         return watch
 

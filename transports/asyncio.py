@@ -6,6 +6,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from ssl import SSLContext
 from time import monotonic
@@ -194,4 +195,5 @@ class AuthorizationSession(AsyncSessionBase):
 
 def _wake_one(future: "asyncio.Future[None]") -> None:
     if not future.done() and not future.get_loop().is_closed():
-        future.set_result(None)
+        with suppress(asyncio.InvalidStateError):  # a signal handler, asyncio's for Ctrl-C, has just cancelled it
+            future.set_result(None)

@@ -422,9 +422,48 @@ def test_a_process_that_was_paused_while_it_connected_sends_nothing(
     assert list(emulator.journal) == []
 
 
+@pytest.mark.parametrize("clock", ["monotonic", "wall"])
+def test_a_process_that_was_paused_behind_the_headers_sends_no_secret(
+    send: RequestsSender, monkeypatch: pytest.MonkeyPatch, clock: str
+) -> None:
+    """They leave apart from the body, in which the tokens are; and the server can do nothing with them alone."""
+    readings, received = iter([0.0, 0.0, 10.0]), bytearray()
+    monkeypatch.setattr(f"tenure.transports._requests.{clock}", lambda: next(readings))
+
+    def listen(connection: socket.socket) -> None:
+        while part := connection.recv(65536):
+            received.extend(part)
+
+    with Loopback(listen) as server:
+        assert failure_of(send, server.origin, 10).kind == AMBIGUOUS
+    assert b"POST" in received
+    assert b"s3cr3t" not in received
+
+
+def test_a_watchdog_that_cannot_be_had(
+    send: RequestsSender, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No thread to be had, in a container that is full, say: nothing is sent, and the next exchange tries again."""
+    monkeypatch.setattr(_watchdog, "_dogs", [_watchdog.Watchdog()])
+    before, refusals = threading.Thread.start, [1]
+
+    def start(self: threading.Thread) -> None:
+        if self.name == "tenure watchdog" and refusals:
+            refusals.pop()
+            raise RuntimeError("can't start new thread")
+        before(self)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert failure_of(send, emulator.url).kind == NOT_SENT
+    assert list(emulator.journal) == []
+    emulator.faults.add(latency(NEVER), kind=ANY)
+    assert failure_of(send, emulator.url, SOON).reason == f"timed out after {SOON:g} s"
+
+
 HEAD = b"HTTP/1.1 200 OK\r\n"
 WHOLE = {
     "of a length": (HEAD + b"content-length: 5\r\n\r\n", b"hel", b"lo"),
+    "of a length and a blank": (HEAD + b"content-length: 5 \r\n\r\n", b"hel", b"lo"),
     "in chunks": (HEAD + b"transfer-encoding: chunked\r\n\r\n", b"3\r\nhel\r\n2\r\nlo\r\n", b"0\r\n\r\n"),
 }
 PARTIAL = {
@@ -567,6 +606,30 @@ def test_redirects_are_not_followed(send: RequestsSender, emulator: Emulator, co
             assert send(post(emulator.url), TIMEOUT).status == code
     assert elsewhere.connections == 0
     assert len(emulator.journal) == 2
+
+
+REDIRECT = b"HTTP/1.1 307 Temporary Redirect\r\n"
+
+
+@pytest.mark.parametrize("location", [b"/elsewhere", b"http://[", b"http://\xff"])
+def test_a_redirect_is_an_answer_like_any_other(send: RequestsSender, location: bytes) -> None:
+    """requests would look at its target and read its body by itself."""
+    with Loopback(answer(REDIRECT + b"location: " + location + b"\r\n\r\nmoved")) as server:
+        response = send(post(server.origin), TIMEOUT)
+    assert (response.status, response.body) == (307, b"moved")
+
+
+def test_half_a_redirect_is_ambiguous(send: RequestsSender) -> None:
+    """As half of any other answer is."""
+    with Loopback(answer(REDIRECT + b"location: /\r\ncontent-length: 10\r\n\r\nmoved")) as server:
+        assert failure_of(send, server.origin).kind == AMBIGUOUS
+
+
+def test_a_long_redirect_is_not_read_to_the_end(send: RequestsSender) -> None:
+    """Answers are bounded, whatever they are."""
+    content = REDIRECT + b"location: /\r\ncontent-length: 3000000\r\n\r\n" + bytes(3_000_000)
+    with Loopback(answer(content)) as server:
+        assert len(send(post(server.origin), TIMEOUT).body) == MAX_BODY + 1
 
 
 def test_cookies_are_not_kept(send: RequestsSender, emulator: Emulator) -> None:

@@ -9,6 +9,7 @@
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from time import time as wall
 from typing import Any
@@ -61,12 +62,9 @@ class StreamSender:
             SendFailure: there is no answer.
             CancelledWithReport: cancelled. What had been sent by then was waited for, and this is what came of it.
         """
-        exchange = HttpExchange(request)
-        if exchange.is_tls and self._context is None:
-            self._context = ssl.create_default_context()
-        conversation = _Conversation(exchange, timeout, take)
+        conversation = _Conversation(HttpExchange(request), timeout, take)
         try:
-            report = await conversation.connect(self._context) or await conversation.hold()
+            report = await conversation.connect(self._tls) or await conversation.hold()
         finally:
             conversation.end()
         if conversation.was_cancelled:
@@ -74,6 +72,11 @@ class StreamSender:
         if isinstance(report, SendFailure):
             raise report  # out here, so that its traceback holds no other one
         return report
+
+    def _tls(self) -> ssl.SSLContext:
+        if self._context is None:
+            self._context = ssl.create_default_context()
+        return self._context
 
 
 class _Conversation(asyncio.Protocol):
@@ -99,13 +102,13 @@ class _Conversation(asyncio.Protocol):
 
     # Until the first byte
 
-    async def connect(self, context: ssl.SSLContext | None) -> SendFailure | None:
-        """Connect, and return what has come in between, if anything has."""
+    async def connect(self, tls: Callable[[], ssl.SSLContext]) -> SendFailure | None:
+        """Connect, and return what has come in between, if anything has. `tls` makes the context, which may fail."""
         task = self._connecting = asyncio.current_task()
         assert task is not None
         before = cancellations_of(task)
         try:
-            await self._open(context)
+            await self._open(tls)
             return None
         except asyncio.CancelledError:
             self.was_cancelled = not self._is_late or take_back_one(task) > before
@@ -117,7 +120,7 @@ class _Conversation(asyncio.Protocol):
             return self._exchange.failure()
         return SendFailure(NOT_SENT, f"cancelled while {self._exchange.place}")
 
-    async def _open(self, context: ssl.SSLContext | None) -> None:
+    async def _open(self, tls: Callable[[], ssl.SSLContext]) -> None:
         sock = await self._open_socket()
         try:
             if not self._exchange.is_tls:
@@ -125,7 +128,7 @@ class _Conversation(asyncio.Protocol):
                 return
             self._exchange.start_handshake()
             name = self._exchange.host
-            await self._loop.create_connection(lambda: self, sock=sock, ssl=context, server_hostname=name)
+            await self._loop.create_connection(lambda: self, sock=sock, ssl=tls(), server_hostname=name)
         except BaseException:
             sock.close()
             raise
@@ -179,7 +182,8 @@ class _Conversation(asyncio.Protocol):
             # The whole process was stopped or suspended in the meantime: by now this may be somebody else's turn.
             self._settle(self._exchange.failure())
             return
-        transport.set_write_buffer_limits(high=1, low=0)  # so that "paused" means: not all of it was handed over
+        transport.set_write_buffer_limits(high=1, low=0)  # so that "paused" means: not all was handed on
+        self._exchange.start_sending()
         transport.write(self._exchange.data_to_send())
         if not self._is_paused:
             self._exchange.wait_for_answer()

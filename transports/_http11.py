@@ -8,6 +8,7 @@
 import os
 import socket
 import ssl
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from .. import AMBIGUOUS, MAX_BODY, NOT_SENT, Request, Response, SendFailure
@@ -82,10 +83,13 @@ class HttpExchange:
         self._data = (self._http.send(head) or b"") + self._request.body
 
     def data_to_send(self) -> bytes:
-        """Return the whole request as bytes, which hold secrets. From here on it may have been seen. Call it once."""
+        """Return the whole request as bytes, which hold secrets."""
         assert self._data is not None
-        self.place = SEND
         return self._data
+
+    def start_sending(self) -> None:
+        """The first byte is handed to the connection now: from here on the request may have been seen."""
+        self.place = SEND
 
     def wait_for_answer(self) -> None:
         """The whole request has been handed to the connection."""
@@ -101,15 +105,14 @@ class HttpExchange:
         """
         if self.place in UNSEEN:
             raise SendFailure(NOT_SENT, "the server spoke, or hung up, before anything was sent")
-        try:
+        with suppress(h11.RemoteProtocolError):  # left behind: its text may quote what the server sent
             self._http.receive_data(data)
             while (event := self._http.next_event()) is not h11.NEED_DATA:
                 answer = self._take(event)
                 if answer is not None:
                     return answer
-        except h11.RemoteProtocolError:  # its text may quote what the server sent
-            raise SendFailure(AMBIGUOUS, "the answer was cut off, or is not HTTP") from None
-        return None
+            return None
+        raise SendFailure(AMBIGUOUS, "the answer was cut off, or is not HTTP")
 
     def _take(self, event: object) -> Response | None:
         if isinstance(event, h11.InformationalResponse):

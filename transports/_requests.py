@@ -224,7 +224,7 @@ class _Adapter(HTTPAdapter):
 
 class _Session(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Say that no answer is a redirect: requests would read the answer, without bounds, to offer the next request."""
+        """Say that no answer is a redirect: requests would read it by itself, unbounded, to offer the next request."""
 
 
 def _new_session(prefix: str, adapter: HTTPAdapter) -> requests.Session:

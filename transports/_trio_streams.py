@@ -21,6 +21,10 @@ from ._http11 import HttpExchange
 __all__ = ["StreamSender"]
 
 CHUNK = 64 * 1024  # bytes a read asks for
+MAX_LATE_LOOKS = 100  # that many reads empty all buffers; what goes on behind them has not been there in time
+
+# Unlike others these take no descriptor, of which there may be none left.
+_Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
 class StreamSender:
@@ -40,18 +44,15 @@ class StreamSender:
             SendFailure: there is no answer, or the task was cancelled in time (the next checkpoint says so again).
         """
         exchange = HttpExchange(request)
-        ends_at, starts = trio.current_time() + timeout, latest_start(timeout)
-        starts_by, starts_by_wall = trio.current_time() + starts, wall() + starts
+        line = _Line(exchange, timeout)
         try:
-            with trio.CancelScope(deadline=ends_at):
-                tcp = await _open(exchange.host, exchange.port)
+            with trio.CancelScope(deadline=line.ends_at):
+                tcp = line.tcp = await _open(exchange.host, exchange.port)
                 try:
-                    stream = await self._secure(exchange, _Line(tcp, exchange, ends_at))
+                    stream = await self._secure(exchange, line)
                     with trio.CancelScope(shield=True):
                         exchange.prepare()
-                        if trio.current_time() >= starts_by or wall() >= starts_by_wall:
-                            # The whole process was stopped or suspended: by now this may be somebody else's turn.
-                            raise exchange.failure()
+                        line.is_ready = True
                         await stream.send_all(exchange.data_to_send())
                         exchange.wait_for_answer()
                         while (answer := exchange.receive_data(bytes(await stream.receive_some(CHUNK)))) is None:
@@ -66,14 +67,15 @@ class StreamSender:
             failure = SendFailure(NOT_SENT, f"cancelled while {exchange.place}")
         except (OSError, ValueError, trio.BrokenResourceError) as problem:
             failure = exchange.failure(problem.__cause__ or problem)
-        raise failure  # out here, so that its traceback does not hold the other one
+        # Out here, so that its traceback does not hold the other one; nor frames with what was sent and has come.
+        raise failure.with_traceback(None)
 
     async def _secure(self, exchange: HttpExchange, line: "_Line") -> trio.abc.Stream:
         if not exchange.is_tls:
             return line
+        exchange.start_handshake()
         if self._context is None:
             self._context = ssl.create_default_context()
-        exchange.start_handshake()
         secured = trio.SSLStream(line, self._context, server_hostname=exchange.host, https_compatible=True)
         await secured.do_handshake()
         return secured
@@ -100,38 +102,55 @@ async def _open(host: str, port: int) -> trio.SocketStream:
 
 
 class _Line(trio.abc.Stream):
-    """A connection that ends with the exchange's time, but not before all that has come is read.
+    """A connection that keeps the time of an exchange where the bytes are: below TLS, which has checkpoints of its own.
 
-    The process may have been stopped, or its loop held up, and an answer that is there counts however late it is read:
-    asking again would be reuse.
+    The request leaves only while there is time for its answer. And the connection ends with the time of the exchange,
+    but not before all that has come is read: the process may have been stopped, or its loop held up, and an answer
+    that is there counts however late it is read. Asking again would be reuse.
+
+    Attributes:
+        ends_at: when the time of the exchange is up, on trio's clock.
+        tcp: the connection, once it stands.
+        is_ready: what is sent next is the request.
     """
 
-    def __init__(self, tcp: trio.SocketStream, exchange: HttpExchange, ends_at: float) -> None:
-        self._tcp = tcp
+    def __init__(self, exchange: HttpExchange, timeout: float) -> None:
+        now, starts = trio.current_time(), latest_start(timeout)
+        self.ends_at = now + timeout
+        self.tcp: trio.SocketStream
+        self.is_ready = False
         self._exchange = exchange
-        self._ends_at = ends_at
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        with trio.CancelScope(deadline=self._ends_at) as waiting:
-            await trio.lowlevel.wait_readable(self._tcp.socket)
-        if waiting.cancelled_caught and not self._has_more():
-            raise self._exchange.failure()
-        return await self._tcp.receive_some(max_bytes)
-
-    def _has_more(self) -> bool:
-        """Ask the system: a scope may know that the time is up before it is known what has come."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._tcp.socket, selectors.EVENT_READ)
-            return bool(selector.select(0))
+        self._starts_by, self._starts_by_wall = now + starts, wall() + starts
+        self._late_looks = 0
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        with trio.CancelScope(deadline=self._ends_at) as sending:
-            await self._tcp.send_all(data)
+        if self.is_ready:
+            if trio.current_time() >= self._starts_by or wall() >= self._starts_by_wall:
+                # The whole process was stopped or suspended in the meantime: by now this may be somebody else's turn.
+                raise self._exchange.failure()
+            self.is_ready = False
+            self._exchange.start_sending()
+        with trio.CancelScope(deadline=self.ends_at) as sending:
+            await self.tcp.send_all(data)
         if sending.cancelled_caught:  # not if all was handed over by then
             raise self._exchange.failure()
 
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        with trio.CancelScope(deadline=self.ends_at):
+            return await self.tcp.receive_some(max_bytes)
+        self._late_looks += 1
+        if self._late_looks > MAX_LATE_LOOKS or not self._has_more():
+            raise self._exchange.failure()
+        return await self.tcp.receive_some(max_bytes)
+
+    def _has_more(self) -> bool:
+        """Ask the system: a scope may know that the time is up before it is known what has come."""
+        with _Selector() as selector:
+            selector.register(self.tcp.socket, selectors.EVENT_READ)
+            return bool(selector.select(0))
+
     async def wait_send_all_might_not_block(self) -> None:
-        await self._tcp.wait_send_all_might_not_block()
+        await self.tcp.wait_send_all_might_not_block()
 
     async def aclose(self) -> None:
-        await self._tcp.aclose()
+        await self.tcp.aclose()

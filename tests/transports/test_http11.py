@@ -158,7 +158,7 @@ def test_a_failure_means_what_its_place_says() -> None:
     """DESIGN.md, Failures: not sent until the first byte is handed over; from then on ambiguous, whatever its name."""
     made = HttpExchange(Request("POST", "https://127.0.0.1/x", (), BODY))
     texts = []
-    for step in (made.prepare, made.start_handshake, made.data_to_send, made.wait_for_answer):
+    for step in (made.prepare, made.start_handshake, made.start_sending, made.wait_for_answer):
         step()
         late, refused = made.failure(), made.failure(ConnectionRefusedError(111, "Connection refused"))
         assert late.kind == refused.kind

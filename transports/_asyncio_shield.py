@@ -21,7 +21,7 @@ __all__ = [
     "take_back_one",
 ]
 
-GRACE = 1.0  # seconds that a send= of the user's may exceed its time-out before it is given up
+GRACE = 1.0  # seconds that a send= or a store of the user's may exceed its time-out before it is given up
 
 Send = Callable[[Request, float], Awaitable[Response]]
 Take = Callable[[Response], None]
@@ -42,7 +42,7 @@ def in_a_task_of_its_own(send: Send) -> BoundedSend:
     async def bounded(request: Request, timeout: float, take: Take) -> Response:
         task = asyncio.ensure_future(send(request, timeout))
         late = SendFailure(AMBIGUOUS, "send= exceeded its time-out")
-        response: Response = await _outlast(task, timeout + GRACE, late)
+        response: Response = await _outlast(task, timeout, late)
         return response
 
     return bounded
@@ -60,15 +60,17 @@ async def in_a_thread(ask: Callable[[Any], Any], store: Any, seconds: float) -> 
 
 
 async def _outlast(work: "asyncio.Future[Any]", seconds: float, late: SendFailure) -> Any:
-    """Wait for `work` whoever is cancelled, at most so many seconds."""
+    """Wait for `work` whoever is cancelled, so many seconds, and GRACE from when it is found that they have passed: if
+    the process was stopped meanwhile, what has come has to make its way through the work."""
     clock = asyncio.get_running_loop().time
-    ends_at = clock() + seconds
     was_cancelled = False
-    while not work.done() and clock() < ends_at:
-        try:
-            await asyncio.wait({work}, timeout=ends_at - clock())
-        except asyncio.CancelledError:
-            was_cancelled = True
+    for patience in (seconds, GRACE):
+        ends_at = clock() + patience
+        while not work.done() and clock() < ends_at:
+            try:
+                await asyncio.wait({work}, timeout=ends_at - clock())
+            except asyncio.CancelledError:
+                was_cancelled = True
     if not work.done():
         work.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # so that nobody misses it
         work.cancel()

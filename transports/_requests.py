@@ -38,6 +38,8 @@ except ImportError as problem:  # pragma: no cover  # tested in a process of its
 
 __all__ = ["RequestsSender", "shared_sender"]
 
+LAST_LOOK = 0.05  # seconds beyond the time-out, to read what has come if the process was stopped meanwhile
+
 # Where the watchdog ends a read, nothing else does: what has come is read before the end it makes. A socket that counts
 # itself gives up without another look, if a signal handler or a stop (Ctrl-Z) took the thread's time.
 _WATCHDOG_ALONE = os.name == "posix"
@@ -65,7 +67,7 @@ class RequestsSender:
         """
         _line.exchange = exchange = _Exchange(timeout)
         try:
-            limit = watch(timeout, exchange.cut)
+            limit = watch(timeout, exchange.cut, LAST_LOOK)
             try:
                 return self._exchange(request, timeout)
             finally:

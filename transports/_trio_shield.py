@@ -12,7 +12,7 @@ from ._watchdog import watch
 
 __all__ = ["in_a_thread", "shielded"]
 
-GRACE = 1.0  # seconds that a send= of the user's may exceed its time-out before it is given up
+GRACE = 1.0  # seconds that a send= or a store of the user's may exceed its time-out before it is given up
 
 Send = Callable[[Request, float], Awaitable[Response]]
 
@@ -21,11 +21,25 @@ def shielded(send: Send) -> Send:
     """Return `send` as something that is bounded in time and that the end of the run does not cut off."""
 
     async def bounded(request: Request, timeout: float) -> Response:
-        with trio.move_on_after(timeout + GRACE, shield=True):
-            return await send(request, timeout)
+        limit = trio.CancelScope(shield=True)
+        with trio.CancelScope(shield=True) as work:
+            trio.lowlevel.spawn_system_task(_limit, work, limit, timeout, name="tenure time-out")
+            try:
+                return await send(request, timeout)
+            finally:
+                limit.cancel()
         raise SendFailure(AMBIGUOUS, "send= exceeded its time-out")
 
     return bounded
+
+
+async def _limit(work: trio.CancelScope, own: trio.CancelScope, seconds: float) -> None:
+    """Cancel `work` when its time is up, and GRACE more has passed since that was found: if the process was stopped
+    meanwhile, what has come has to make its way through the work. Until `own` is cancelled."""
+    with own:
+        await trio.sleep(seconds)
+        await trio.sleep(GRACE)
+        work.cancel()
 
 
 async def in_a_thread(ask: Callable[..., Any], store: Any, seconds: float) -> Any:
@@ -42,7 +56,7 @@ async def in_a_thread(ask: Callable[..., Any], store: Any, seconds: float) -> An
             run.run_sync_soon(scope.cancel)
 
     with trio.CancelScope(shield=True) as scope:
-        limit = watch(seconds, give_up)
+        limit = watch(seconds, give_up, GRACE)
         try:
             return await trio.to_thread.run_sync(ask, store, abandon_on_cancel=True)
         finally:

@@ -427,15 +427,17 @@ def test_a_process_that_was_paused_behind_the_headers_sends_no_secret(
     send: RequestsSender, monkeypatch: pytest.MonkeyPatch, clock: str
 ) -> None:
     """They leave apart from the body, in which the tokens are; and the server can do nothing with them alone."""
-    readings, received = iter([0.0, 0.0, 10.0]), bytearray()
+    readings, received, heard = iter([0.0, 0.0, 10.0]), bytearray(), threading.Event()
     monkeypatch.setattr(f"tenure.transports._requests.{clock}", lambda: next(readings))
 
     def listen(connection: socket.socket) -> None:
         while part := connection.recv(65536):
             received.extend(part)
+        heard.set()
 
     with Loopback(listen) as server:
         assert failure_of(send, server.origin, 10).kind == AMBIGUOUS
+        assert heard.wait(TIMEOUT)
     assert b"POST" in received
     assert b"s3cr3t" not in received
 
@@ -458,6 +460,26 @@ def test_a_watchdog_that_cannot_be_had(
     assert list(emulator.journal) == []
     emulator.faults.add(latency(NEVER), kind=ANY)
     assert failure_of(send, emulator.url, SOON).reason == f"timed out after {SOON:g} s"
+
+
+def test_a_watchdog_looks_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One look alone may be due to a pause of the whole process: whoever is watched gets the time to end."""
+    clock, dog, bitten = [0.0], _watchdog.Watchdog(), threading.Event()
+    waits: list[float] = []
+    before = dog._changed.wait
+
+    def wait(seconds: float | None) -> None:
+        if seconds is None:
+            before()
+        else:
+            waits.append(seconds)
+            clock[0] += 100.0 if len(waits) == 1 else seconds  # it stands still for long
+
+    monkeypatch.setattr(_watchdog, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(dog._changed, "wait", wait)
+    dog.watch(10.0, bitten.set, grace=2.0)
+    assert bitten.wait(TIMEOUT)
+    assert (waits, clock[0]) == ([10.0, 2.0], 102.0)
 
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -498,9 +520,9 @@ def test_an_answer_that_came_while_the_process_was_stopped(
             assert sent.wait(TIMEOUT)
             bites[0]()  # the watchdog is quicker than this thread
 
-    def watch_and_tell(seconds: float, act: Callable[[], None]) -> object:
+    def watch_and_tell(seconds: float, act: Callable[[], None], grace: float) -> object:
         bites.append(act)
-        return watch(seconds, act)
+        return watch(seconds, act, grace)
 
     monkeypatch.setattr(_requests._Connection, "send", stop)
     monkeypatch.setattr(_requests, "watch", watch_and_tell)

@@ -717,7 +717,7 @@ def test_a_failure_keeps_no_variables_with_secrets(
             connection.sendall(b"s3cr3t s3cr3t s3cr3t\r\n\r\n")
 
     with Loopback(behave, certificate if is_tls else None) as server:
-        body, timeout = (BODY + BIG, 2 * SOON) if moment == "while sending" else (BODY, TIMEOUT)
+        body, timeout = (BODY + BIG, 3.0) if moment == "while sending" else (BODY, TIMEOUT)
         failure = failure_of(kind(trusting(certificate)), server.origin, timeout, body=body)
         done.set()
     assert failure.kind == AMBIGUOUS

@@ -101,8 +101,8 @@ class RequestsSender:
                 body += chunk
             # As the headers were understood: a stream that ends within them may leave only the name of one.
             is_framed = answer.raw.chunked or answer.raw.length_remaining is not None
-            # What came before the watchdog cut the line can still be read, and counts if it is whole: the process may
-            # have been stopped meanwhile. Not where the end of the stream, which is the watchdog's, has to tell that.
+            # What came before the watchdog cut the line can still be read (on Linux), and counts if it is whole: the
+            # process may have been stopped. Not where the end of the stream, which is the watchdog's, has to tell that.
             if _line.exchange.was_cut and not is_framed:
                 raise TimeoutError
             if not body and not is_framed:

@@ -178,11 +178,11 @@ class _Conversation(asyncio.Protocol):
         if self._report is not None:  # the connection has ended already
             return
         self._exchange.prepare()
+        transport.set_write_buffer_limits(high=1, low=0)  # so that "paused" means: not all was handed on
         if self._loop.time() >= self._starts_by or wall() >= self._starts_by_wall:
             # The whole process was stopped or suspended in the meantime: by now this may be somebody else's turn.
             self._settle(self._exchange.failure())
             return
-        transport.set_write_buffer_limits(high=1, low=0)  # so that "paused" means: not all was handed on
         self._exchange.start_sending()
         transport.write(self._exchange.data_to_send())
         if not self._is_paused:

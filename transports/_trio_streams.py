@@ -124,15 +124,18 @@ class _Line(trio.abc.Stream):
         self._late_looks = 0
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        if self.is_ready:
-            if trio.current_time() >= self._starts_by or wall() >= self._starts_by_wall:
-                # The whole process was stopped or suspended in the meantime: by now this may be somebody else's turn.
-                raise self._exchange.failure()
-            self.is_ready = False
-            self._exchange.start_sending()
         with trio.CancelScope(deadline=self.ends_at) as sending:
+            if self.is_ready:
+                self.is_ready = False
+                self._look_at_the_time()  # as late as can be: nothing yields between here and the first byte
+                self._exchange.start_sending()
             await self.tcp.send_all(data)
         if sending.cancelled_caught:  # not if all was handed over by then
+            raise self._exchange.failure()
+
+    def _look_at_the_time(self) -> None:
+        if trio.current_time() >= self._starts_by or wall() >= self._starts_by_wall:
+            # The whole process was stopped or suspended in the meantime: by now this may be somebody else's turn.
             raise self._exchange.failure()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:

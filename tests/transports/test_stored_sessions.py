@@ -205,6 +205,8 @@ def test_a_store_that_hangs(
     held = new_session(emulator, store=store)
     held.establish([security_token(emulator, clocks.service)])
     monkeypatch.setattr(f"tenure.transports.{driver.name}.STORE_PATIENCE", 0.05)
+    if driver.name != "blocking":
+        monkeypatch.setattr(f"tenure.transports._{driver.name}_shield.GRACE", 0.05)
     clocks.advance(DEAD)
     ending = threading.Event()
     store.instead = lambda: ending.wait(TIMEOUT)

@@ -19,6 +19,7 @@ from tenure import (
     SendRequest,
     Sleep,
     SpatiumDialect,
+    TenureError,
 )
 from tenure.transports.emulator import AuthorizationService
 
@@ -30,6 +31,8 @@ WALL_START = 1_700_000_000
 PERMISSION_LIFETIME = 1000  # seconds; with STEADY a token is stale after 800 and dead after 990
 STALE_AT = 800
 DEAD_AT = 990
+
+WITHOUT_WAITING = {"backoff_base": 1e-9}  # so that a test can go on in the same moment
 
 
 def at(seconds: float, wall_ahead: float = 0) -> Instant:
@@ -45,6 +48,13 @@ def steady(**numbers: float) -> Policy:
 def risky(**numbers: float) -> Policy:
     """Return a policy that goes on where the store fails, and is steady otherwise."""
     return Policy(on_store_failure="refresh", **{"jitter": 0, **numbers})
+
+
+def error_of(call: Call) -> TenureError:
+    """Return the error of a call that has failed."""
+    assert call.settled
+    assert call.error is not None
+    return call.error
 
 
 class Chance:

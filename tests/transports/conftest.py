@@ -11,6 +11,7 @@ from .asyncio_driver import AsyncioDriver
 from .driver_helpers import LIFETIME, PERMISSIONS, QUICK, TOKEN_ID, Clocks, security_token
 from .drivers import BlockingDriver, Driver, HeldSession
 from .trio_driver import TrioDriver
+from .worlds import AsyncioWorld, TrioWorld, World
 
 DRIVERS: tuple[Driver, ...] = (BlockingDriver(), AsyncioDriver(), TrioDriver())
 
@@ -89,3 +90,10 @@ def established(driver: Driver, new_session: NewSession, clocks: Clocks) -> Iter
             return held
 
         yield make
+
+
+@pytest.fixture(params=[AsyncioWorld, TrioWorld], ids=["asyncio", "trio"])
+def world(request: pytest.FixtureRequest) -> World:
+    """Each world of tasks in turn, where a test counts turns."""
+    made: World = request.param()
+    return made

@@ -1,5 +1,5 @@
 # Every fault that the emulator has, once, in every driver: the session survives it, or ends as WIRE.md says.
-# What each fault does to callers in detail is in test_bad_input.py, test_driver.py and test_field_scenarios.py.
+# What each fault does to callers in detail is in test_bad_input.py, test_driver_*.py and test_field_scenarios.py.
 
 from collections.abc import Callable
 from functools import partial

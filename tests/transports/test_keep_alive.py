@@ -1,5 +1,6 @@
 # keep_alive in each world, for a simulated day: as seldom as possible, as often as needed. And how it ends. That a
-# time-out or a cancellation ends it at every turn is test_timeouts.py's, that outages do not end it test_driver.py's.
+# time-out or a cancellation ends it at every turn is test_timeouts.py's, that outages do not end it
+# test_driver_closing.py's.
 
 import asyncio
 import selectors

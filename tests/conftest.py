@@ -15,6 +15,11 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_I
 os.environ["no_proxy"] = "127.0.0.1"  # the way to a test's own server leads through no proxy
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what waits longest, beside which the rest can be done: processes that are paused, killed, outlived."""
+    items.sort(key=lambda item: item.path.parent.name != "sharing")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol() -> Iterator[None]:
     """Let the garbage collector look only at what the test makes: many tests collect, in processes that hold much."""

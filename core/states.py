@@ -1,5 +1,5 @@
 # Every state of an authorization session and every way from one to another. Nothing outside these tables changes a
-# state, and the diagram in README.md is generated from them (tests/core/test_states.py compares the two).
+# state, and the diagram in README.md is generated from them (tests/test_documents.py compares the two).
 #
 # Read a row as: in this state, when this happens, go there. What is not listed is refused and changes nothing.
 # Freshness (fresh, stale, dead) is not a state: it follows from the time and the pair, see tokens.py.

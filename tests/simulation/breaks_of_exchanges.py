@@ -180,6 +180,20 @@ def change_the_outcome_later(patch: Patch) -> None:
 
 
 @breaks("7")
+def change_the_error_later(patch: Patch) -> None:
+    settled: list[Call] = []
+    original = Call.settle
+
+    def settle(self: Call, *arguments: Any, **named: Any) -> None:
+        original(self, *arguments, **named)
+        if settled and settled[-1].error is not None:
+            settled[-1].error = RefreshError("on second thoughts")
+        settled.append(self)
+
+    patch.setattr(Call, "settle", settle)
+
+
+@breaks("7")
 def never_give_up(patch: Patch) -> None:
     patch.setattr(Exchange, "_goes_on", lambda self, verdict, delay, give_up_at, now: now.monotonic < 100_000)
 

@@ -107,7 +107,17 @@ def test_progress_shows_lives_and_speed(monkeypatch: pytest.MonkeyPatch) -> None
     assert all("lives/s" in speed for _, speed in told)
 
 
-@pytest.mark.parametrize("text", ["a token: sunflower-seed", "…flower-seed", "<x sunflowe>"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a token: sunflower-seed",
+        "…flower-seed",
+        "<x sunflowe>",
+        "xsunflower-seed",
+        "sunflower-seedling",
+        "a_flower-seed;",
+    ],
+)
 def test_a_piece_of_a_secret_is_a_secret(text: str) -> None:
     """Eight characters in a row are enough to be found."""
     assert Secrets(["sunflower-seed"]).are_in(text)

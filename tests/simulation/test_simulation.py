@@ -15,7 +15,7 @@ from .runner import live
 from .shrink import broken_by, explain, shrink
 from .world import World
 
-LIVES = 1000
+LIVES = 2000
 CHUNK = 250
 FIRST = sys.version_info.minor * LIVES  # each Python that the gate tests on lives other lives
 FIRSTS = [FIRST, *(pytest.param(FIRST + lived, marks=pytest.mark.once) for lived in range(CHUNK, LIVES, CHUNK))]

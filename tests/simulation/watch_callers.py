@@ -66,7 +66,7 @@ class CallerWatch:
         self.before_establish: tuple[Any, ...] = ()  # state and pair, before its first request
         self.is_cut_off = False  # somebody has cut the exchange off, so that an error may say so
         self._tracebacks: set[tuple[str, str]] = set()
-        self._settled: list[tuple[Call, bool]] = []
+        self._settled: list[tuple[Call, object]] = []  # and to what
 
     # Tokens
 
@@ -111,7 +111,7 @@ class CallerWatch:
     def settled(self, call: Call, callers: Sequence[Caller], protocol: AuthorizationProtocol) -> None:
         """A call has settled, and these callers were waiting for it."""
         self.ledger.checked.update(["5", "7"])
-        self._settled.append((call, call.error is None))
+        self._settled.append((call, outcome_of(call)))
         outcomes = {outcome_of(call) for _ in callers}
         if len(outcomes) > 1:
             self.ledger.fail("5", f"those who waited for the same do not get the same: {len(outcomes)} outcomes")
@@ -182,8 +182,8 @@ class CallerWatch:
             self.ledger.fail("7", f"'{callers[0].name}' waits for ever")
         if protocol.next_step(self.ledger.clocks.client()) is not None:
             self.ledger.fail("7", "there is something to do although nobody asked")
-        for call, went_well in self._settled:
-            if not call.settled or (call.error is None) is not went_well:
+        for call, outcome in self._settled:
+            if not call.settled or outcome_of(call) != outcome:
                 self.ledger.fail("7", "a call that had settled has changed its outcome")
 
 

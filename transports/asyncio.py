@@ -89,7 +89,8 @@ class AuthorizationSession(AsyncSessionBase):
         self._leave_dead_loop()
         answer = ask(*arguments)
         if self._held.busy and self._pump_task is None:
-            self._pump_task = asyncio.get_running_loop().create_task(self._pump(), name="tenure pump")
+            # Not made by the loop, whose task factory may start it before it is known here that there is one.
+            self._pump_task = asyncio.Task(self._pump(), loop=asyncio.get_running_loop(), name="tenure pump")
             self._pump_task.add_done_callback(self._end_pump)
         self._deliver(self._protocol.take_events())
         return answer
@@ -156,9 +157,7 @@ class AuthorizationSession(AsyncSessionBase):
             report = getattr(stop, "report", None) or SendFailure(AMBIGUOUS, "the sending task was cancelled")
         except Exception as problem:  # whatever a send= or a store may raise
             report = failure_of(step, problem)
-        if isinstance(report, Exception):
-            report = failure_of(step, report)
-        self._conclude(step, report)
+        self._conclude(step, failure_of(step, report) if isinstance(report, Exception) else report)
         return cancelled
 
     def _conclude(self, step: Any, report: object) -> None:

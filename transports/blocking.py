@@ -126,6 +126,9 @@ class AuthorizationSession(BlockingSessionBase):
             if self._pump_thread is not threading.current_thread():
                 return None  # whoever started this one was interrupted in it
             step = self._protocol.next_step(read_clocks())
+            if self._is_closed and isinstance(step, (Sleep, SendRequest)):
+                self._protocol.disown_exchange()
+                step = None  # nothing more is begun, but what has come is saved first (invariant 4)
             if step is None:
                 self._pump_thread = None  # under the same lock: whoever asks next starts the next pump
             self._changed.notify_all()
@@ -136,8 +139,7 @@ class AuthorizationSession(BlockingSessionBase):
     def _perform(self, step: Any) -> None:
         if isinstance(step, Sleep):
             with self._lock:
-                if self._changed.wait_for(lambda: self._is_closed, step.seconds):
-                    self._protocol.disown_exchange()
+                self._changed.wait_for(lambda: self._is_closed, step.seconds)
             return
         try:
             if isinstance(step, SendRequest):

@@ -104,8 +104,9 @@ class AuthorizationSession(AsyncSessionBase):
         self._check()
         answer = ask(*arguments)
         if self._held.busy and self._pump_scope is None:
-            self._pump_scope = trio.CancelScope()
-            trio.lowlevel.spawn_system_task(self._pump, self._pump_scope, name="tenure pump")
+            scope = trio.CancelScope()
+            trio.lowlevel.spawn_system_task(self._pump, scope, name="tenure pump")  # fails where the run has ended
+            self._pump_scope = scope
         self._deliver(self._protocol.take_events())
         return answer
 
@@ -114,6 +115,8 @@ class AuthorizationSession(AsyncSessionBase):
         try:
             with scope:
                 while (step := self._next_step()) is not None:
+                    if isinstance(step, (Sleep, SendRequest)) and trio.current_effective_deadline() == float("-inf"):
+                        break  # cancelled: nothing more is begun, but what has come is saved first (invariant 4)
                     await self._perform(step)
         except trio.Cancelled:
             raise

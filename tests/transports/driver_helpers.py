@@ -163,3 +163,11 @@ def token_number(token: str) -> int:
 def outcomes_of(emulator: Emulator, kind: str = "refresh") -> list[str]:
     """Return what became of the requests of a kind, in order."""
     return [entry.outcome for entry in emulator.journal.of(kind)]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Let other threads run until something that no event tells of has happened."""
+    ends_at = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < ends_at, "it does not happen"
+        time.sleep(0)

@@ -1,11 +1,22 @@
 # The contract of every driver: keeping alive, and closing. At which turn they end is asked in test_endings.py.
 
 import pytest
-from tenure import AttemptFailed, Policy, TenureError, TokenRotated, UsageError
-from tenure.transports.emulator import Emulator, hold_answer, status
+from tenure import AttemptError, AttemptFailed, Policy, TenureError, TokenRotated, UsageError
+from tenure.transports.emulator import Emulator, hold, hold_answer, lose_answer, status
 
 from .conftest import NewSession
-from .driver_helpers import DEAD, PERMISSIONS, QUICK, STALE, TOKEN_ID, Clocks, Recorder, outcomes_of, security_token
+from .driver_helpers import (
+    DEAD,
+    PERMISSIONS,
+    QUICK,
+    STALE,
+    TOKEN_ID,
+    Clocks,
+    Recorder,
+    outcomes_of,
+    security_token,
+    until,
+)
 from .drivers import Driver
 
 
@@ -87,6 +98,37 @@ def test_close_waits_for_the_answer_to_what_was_sent(
     with driver.restore(held.snapshot(), policy=QUICK) as successor:
         successor.refresh()
     assert outcomes_of(emulator) == ["refreshed", "refreshed"]
+
+
+def test_close_begins_nothing_more(established: NewSession, emulator: Emulator) -> None:
+    """Invariant 4 is for what has been sent: of calls that wait behind it nothing is sent, and they are told."""
+    held = established(emulator)
+    gate = emulator.faults.add(hold_answer())
+    refresh = held.start(("refresh",))
+    assert gate.arrived.wait(10)
+    queued = [held.start(("establish_by_key", emulator.merchant_key)) for _ in range(3)]
+    until(lambda: len(held.session._protocol._calls) == 4)
+    closing = held.start(("close",), ("snapshot",))
+    until(lambda: held.session._is_closed)
+    gate.release()
+    assert closing.outcome().values[1]["pair"]["generation"] == 2
+    assert refresh.outcome().error is None
+    assert [type(caller.outcome().error) for caller in queued] == [AttemptError] * 3
+    assert emulator.statistics.requests == 2
+
+
+def test_close_repeats_nothing(established: NewSession, emulator: Emulator) -> None:
+    """An answer that is lost while `close` waits for it is not asked for again; the snapshot knows of the doubt."""
+    held = established(emulator)
+    gate = emulator.faults.add(hold(), lose_answer())
+    refresh = held.start(("refresh",))
+    assert gate.arrived.wait(10)
+    closing = held.start(("close",), ("snapshot",))
+    until(lambda: held.session._is_closed)
+    gate.release()
+    assert closing.outcome().values[1]["ambiguous"] is True
+    assert type(refresh.outcome().error) is AttemptError
+    assert emulator.statistics.requests == 2
 
 
 def test_close_ends_a_backoff(established: NewSession, emulator: Emulator, clocks: Clocks) -> None:

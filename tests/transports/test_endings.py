@@ -16,8 +16,8 @@ from tenure.transports.emulator import Emulator, hold_answer
 
 from .driver_helpers import TOKEN_ID
 from .drivers import TIMEOUT
-from .memory_service import MemoryService
-from .worlds import ALWAYS_STALE, BRIEF, WALK, AsyncioWorld, TrioWorld, World, generation_of, idle, make
+from .memory_service import TURNS, MemoryService
+from .worlds import ALWAYS_STALE, BRIEF, WALK, AsyncioWorld, Main, TrioWorld, World, generation_of, idle, make
 
 
 @pytest.mark.parametrize("name", ["get_permission_token", "refresh"])
@@ -139,6 +139,27 @@ def test_a_sender_whose_answer_came_while_the_process_was_stopped(world: World) 
         session = make(world, service, send=send, policy=BRIEF)
         await session.establish([service.security_token])
         assert session.current_token()
+
+    world.run(main)
+
+
+def test_close_begins_nothing_more(world: World) -> None:
+    """Of calls that wait behind the exchange under way nothing is sent, through a send= of the user's either."""
+
+    async def main() -> None:
+        service = MemoryService(world.rest)
+        session = make(world, service)
+        key = service.service.merchant_key
+
+        async def close() -> None:
+            for _ in range(TURNS):
+                await world.rest()
+            await session.close()
+
+        calls: list[Main] = [lambda: session.establish_by_key(key)] * 3
+        await world.cancel_after(1, world.rest, [*calls, close])
+        assert service.outcomes == ["issued"]
+        assert generation_of(session) == 1
 
     world.run(main)
 

@@ -134,3 +134,35 @@ def test_one_session_in_two_runs() -> None:
 
     trio.run(sleep, clock=trio.testing.MockClock(autojump_threshold=0))
     assert trio.run(session.get_permission_token) == first  # that sleep was not this session's
+
+
+def test_a_run_that_takes_no_more_tasks_leaves_the_session_usable() -> None:
+    """An async generator that is finalised at the end of `trio.run` comes too late; the next run does not suffer."""
+    service = MemoryService(trio.lowlevel.checkpoint)
+    session = make(service, policy=QUICK)
+    problems: list[BaseException] = []
+
+    async def generator() -> Any:
+        try:
+            yield
+        finally:
+            try:
+                await session.refresh()
+            except RuntimeError as problem:
+                problems.append(problem)
+
+    async def first() -> None:
+        await session.establish([service.security_token])
+        left_behind.append(generator())
+        await left_behind[0].asend(None)
+
+    async def second() -> None:
+        with trio.fail_after(5):
+            await session.refresh()
+            await session.close()
+
+    left_behind: list[Any] = []
+    trio.run(first)
+    assert len(problems) == 1
+    trio.run(second)
+    assert service.outcomes == ["issued", "refreshed"]

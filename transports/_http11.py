@@ -8,6 +8,7 @@
 import os
 import socket
 import ssl
+import zlib
 from contextlib import suppress
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ except ImportError as problem:
 __all__ = ["HttpExchange"]
 
 MAX_HEAD = 64 * 1024  # bytes of status line and headers
+PACKED = (b"gzip", b"x-gzip", b"deflate")  # content codings that cost a body nothing but a library call
 MAX_INTERIM = 16  # 1xx answers before the real one (RFC 9110, section 15.2); more are an attack
 
 # How far an exchange has come; also the words for people.
@@ -128,8 +130,21 @@ class HttpExchange:
         if isinstance(event, h11.EndOfMessage) or len(self._body) > MAX_BODY:
             assert self._head is not None
             headers = [(name.decode("ascii"), value.decode("latin-1")) for name, value in self._head.headers]
-            return Response(self._head.status_code, headers, bytes(self._body))
+            return Response(self._head.status_code, headers, self._plain_body())
         return None
+
+    def _plain_body(self) -> bytes:
+        """Unpack the body, if a gateway has packed it unasked: it may be a pair, which must not be lost."""
+        assert self._head is not None
+        is_packed = any(name == b"content-encoding" and value.lower() in PACKED for name, value in self._head.headers)
+        if not is_packed or len(self._body) > MAX_BODY:
+            return bytes(self._body)
+        with suppress(zlib.error):
+            unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, as its first bytes say
+            body = unpacker.decompress(self._body, MAX_BODY + 1)
+            if unpacker.eof or len(body) > MAX_BODY:
+                return body
+        raise SendFailure(AMBIGUOUS, "the answer is packed, and cannot be unpacked")
 
     def failure(self, problem: BaseException | None = None) -> SendFailure:
         """Return what it means that the exchange ended here, by `problem` or, without one, because its time was up."""

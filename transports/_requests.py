@@ -13,6 +13,7 @@
 
 import contextlib
 import functools
+import http.client
 import os
 import socket
 import threading
@@ -38,6 +39,7 @@ except ImportError as problem:  # pragma: no cover  # tested in a process of its
 
 __all__ = ["RequestsSender", "shared_sender"]
 
+MAX_INTERIM = 16  # 1xx answers before the real one; more are an attack
 LAST_LOOK = 0.05  # seconds beyond the time-out, to read what has come if the process was stopped meanwhile
 
 # Where the watchdog ends a read, nothing else does: what has come is read before the end it makes. A socket that counts
@@ -167,7 +169,22 @@ class _Line(threading.local):
 _line = _Line()
 
 
+class _FinalResponse(http.client.HTTPResponse):
+    """Passes over every interim answer (RFC 9110, section 15.2); http.client does so only for 100."""
+
+    def begin(self) -> None:
+        super().begin()
+        for _ in range(MAX_INTERIM):
+            if not 100 <= self.status < 200:
+                return
+            self.headers = None  # type: ignore[assignment]  # or it takes itself to have begun already
+            super().begin()
+        raise http.client.HTTPException("too many interim answers")
+
+
 class _Connection(HTTPConnection):
+    response_class = _FinalResponse
+
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
         _line.exchange.watch(sock)

@@ -1,5 +1,9 @@
 # transports/_http11.py: one HTTP exchange as a pure object. Whatever comes ends as a Response or a SendFailure.
 
+import gzip
+import zlib
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -135,6 +139,49 @@ def test_what_is_not_http_is_ambiguous(data: bytes) -> None:
     assert isinstance(failure, SendFailure)
     assert failure.kind == AMBIGUOUS
     assert "hunter2" not in str(failure)
+
+
+def packed(body: bytes, coding: str, pack: Callable[[bytes], bytes]) -> bytes:
+    data = pack(body)
+    return b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n\r\n%b" % (
+        coding.encode(),
+        len(data),
+        data,
+    )
+
+
+CODINGS = [("gzip", gzip.compress), ("X-GZip", gzip.compress), ("deflate", zlib.compress), ("identity", bytes)]
+
+
+@pytest.mark.parametrize(("coding", "pack"), CODINGS, ids=[name for name, _ in CODINGS])
+def test_a_compressed_answer(coding: str, pack: Callable[[bytes], bytes]) -> None:
+    """No compression is asked for; a gateway that compresses all the same is understood: the pair must not be lost."""
+    response = feed([packed(b"hello", coding, pack)])
+    assert isinstance(response, Response)
+    assert response.body == b"hello"
+
+
+def test_a_bomb_is_not_unpacked() -> None:
+    """The bound is on what is unpacked; one byte too many is enough to see that it is too long."""
+    response = feed([packed(bytes(50 * MAX_BODY), "gzip", gzip.compress)])
+    assert isinstance(response, Response)
+    assert len(response.body) == MAX_BODY + 1
+
+
+@pytest.mark.parametrize("pack", [lambda body: gzip.compress(body)[:-1], lambda body: body], ids=["cut off", "none"])
+def test_what_cannot_be_unpacked_is_ambiguous(pack: Callable[[bytes], bytes]) -> None:
+    """It may have been a pair."""
+    failure = feed([packed(b"hunter2 hunter2", "gzip", pack)])
+    assert isinstance(failure, SendFailure)
+    assert failure.kind == AMBIGUOUS
+    assert "hunter2" not in str(failure)
+
+
+def test_an_unknown_coding_is_left_to_the_core() -> None:
+    """Which says that the body makes no sense."""
+    response = feed([packed(b"hello", "br", bytes)])
+    assert isinstance(response, Response)
+    assert response.body == b"hello"
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ AMBIGUOUS_FAULTS: dict[str, Callable[[], Fault]] = {
     "longer than it is": lambda: wrong_content_length(1_000_000),
     "not HTTP": not_http,
     "half a status line": lambda: not_http(b"HTTP/1.1 20"),
+    "nothing behind an interim answer": lambda: not_http(b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    "interim answers without end": lambda: not_http(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1_000),
     "a broken chunk": lambda: not_http(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"),
     "a missing chunk": lambda: not_http(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n"),
     "broken gzip": lambda: not_http(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 5\r\n\r\nhello"),

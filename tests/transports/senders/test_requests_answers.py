@@ -56,6 +56,17 @@ def test_an_answer_that_ends_with_the_connection(send: RequestsSender) -> None:
         assert send(post(server.origin), TIMEOUT).body == b"hello"
 
 
+@pytest.mark.parametrize("interim", [100, 102, 103, 199])
+def test_interim_answers_are_passed_over(send: RequestsSender, interim: int) -> None:
+    """RFC 9110, section 15.2: whatever they are, the answer comes behind them."""
+    early = f"HTTP/1.1 {interim} Early\r\nlink: </style.css>\r\n\r\n".encode()
+    late = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
+    with Loopback(answer(2 * early + late)) as server:
+        response = send(post(server.origin), TIMEOUT)
+    assert (response.status, response.body) == (200, b"hello")
+    assert "link" not in dict(response.headers)
+
+
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 def test_a_compressed_answer(send: RequestsSender, coding: str) -> None:
     """No compression is asked for; a gateway that compresses all the same is understood."""

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from tenure import AMBIGUOUS, MAX_BODY, Response, SendFailure
@@ -75,6 +76,20 @@ def test_an_answer_need_not_be_followed_by_an_end(sender: Sender) -> None:
     with Loopback(go_on) as server:
         assert answer_to(sender, server.origin).body == b"hello"
         done.set()
+
+
+def test_a_name_of_several_addresses(sender: Sender, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first address that answers is taken; nobody listens at the others."""
+    port = urlsplit(emulator.url).port
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.9", "127.0.0.1")]
+
+    def look_up(host: object, *arguments: object, **options: Any) -> list[Any]:
+        if options.get("flags", 0) & socket.AI_NUMERICHOST:
+            raise socket.gaierror(socket.EAI_NONAME, "not an address")
+        return found
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    assert answer_to(sender, emulator.url.replace("127.0.0.1", "localhost")).status == 404
 
 
 def test_ipv6(sender: Sender) -> None:

@@ -19,16 +19,21 @@ class MemoryService:
     Args:
         rest: awaited to let the scheduler take one turn.
         grace: see `AuthorizationService`.
+
+    Attributes:
+        begun: how many requests it has been sent.
     """
 
     url = "https://service.example/authorization/v1"
 
     def __init__(self, rest: Callable[[], Awaitable[None]], grace: float = 0) -> None:
         self._rest = rest
+        self.begun = 0
         self.service = AuthorizationService(grace=grace, random=Random(1))
 
     async def send(self, request: Request, timeout: float) -> Response:
         """Stand in for a driver's sender."""
+        self.begun += 1
         for _ in range(TURNS):
             await self._rest()
         response = self.service.handle(request, time())

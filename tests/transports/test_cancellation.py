@@ -238,7 +238,7 @@ def test_trio_run_ends_during_an_exchange() -> None:
     assert session._held.generation == len(service.outcomes)
 
 
-def test_a_crashing_sibling_takes_only_the_caller_along() -> None:
+def test_trio_crashing_sibling_takes_only_the_caller_along() -> None:
     """A nursery cancels our caller because somebody else failed; the exchange is not its child."""
     service = MemoryService(trio.lowlevel.checkpoint)
 

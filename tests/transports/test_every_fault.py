@@ -11,6 +11,7 @@ from tenure.transports import emulator as emulator_package
 from tenure.transports.emulator import (
     Emulator,
     Fault,
+    Hold,
     acted_status,
     chunked,
     distortions,
@@ -120,12 +121,14 @@ def test_a_fault_befalls_a_refresh(
     held = established(emulator, policy=BRIEF if name.startswith("hold") else QUICK)
     old = held.get_permission_token()
     clocks.advance(DEAD)
-    emulator.faults.add(case.fault())
+    fault = emulator.faults.add(case.fault())
 
     outcome = held.start(("get_permission_token",)).outcome()
 
     assert type(outcome.error) is (case.error or type(None))
     assert outcomes_of(emulator) == case.seen
+    # It befell a request, and some faults leave no other trace. What is held for good is in no journal.
+    assert fault.arrived.is_set() if isinstance(fault, Hold) else any(entry.fault for entry in emulator.journal)
     assert emulator.statistics.reuse_detected == 0
     if case.error is None:
         assert outcome.value != old

@@ -86,7 +86,7 @@ def test_s2s_50_callers_refresh_with_the_newest_token(
         assert [caller.outcome().error for caller in others] == [None] * 49
         assert emulator.statistics.reuse_detected == 0
         # Each round: the one that all waited for, and at least one more for those who then asked for it by name.
-        assert rounds * 2 <= len(outcomes_of(emulator)) <= rounds * 50
+        assert len(outcomes_of(emulator)) >= rounds * 2
         assert resource_status(emulator, held.get_permission_token()) == 200
     assert set(outcomes_of(emulator)) == {"refreshed"}
 

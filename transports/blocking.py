@@ -81,6 +81,11 @@ class AuthorizationSession(BlockingSessionBase):
         with self._lock:
             self._is_closed = True
             self._changed.notify_all()
+        self._wait_until_idle()
+
+    def _wait_until_idle(self) -> None:
+        """Wait for what is under way, at most for as long as an exchange may take."""
+        with self._lock:
             self._changed.wait_for(lambda: self._pump_thread is None, self._patience())
 
     # The pump

@@ -7,15 +7,14 @@
 # Cancellation. Before the first byte has left, it simply ends the exchange. After it: see _asyncio_shield.py.
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from time import time as wall
-from typing import Any
 
 from .. import NOT_SENT, Request, Response, SendFailure
 from ..steps import latest_start
+from ._asyncio_connect import open_socket
 from ._asyncio_shield import CancelledWithReport, Take, cancellations_of, take_back_one
 from ._http11 import HttpExchange
 
@@ -28,17 +27,6 @@ Report = Response | SendFailure
 
 def _unheeded(answer: Response) -> None:
     """Take in an answer for somebody who waits for it to be returned."""
-
-
-def _family_of(host: str) -> int | None:
-    """Return the family of an address, None for a name. An address needs no look-up, which would take a thread."""
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, host)
-            return family
-        except OSError:
-            pass
-    return None
 
 
 class StreamSender:
@@ -121,7 +109,7 @@ class _Conversation(asyncio.Protocol):
         return SendFailure(NOT_SENT, f"cancelled while {self._exchange.place}")
 
     async def _open(self, tls: Callable[[], ssl.SSLContext]) -> None:
-        sock = await self._open_socket()
+        sock = await open_socket(self._loop, self._exchange.host, self._exchange.port)
         try:
             if not self._exchange.is_tls:
                 await self._loop.create_connection(lambda: self, sock=sock)
@@ -132,32 +120,6 @@ class _Conversation(asyncio.Protocol):
         except BaseException:
             sock.close()
             raise
-
-    async def _open_socket(self) -> socket.socket:
-        """Connect to the first address that answers. A socket of our own, so that TCP and TLS are told apart."""
-        problem: OSError = OSError("no address")
-        for family, address in await self._addresses():
-            # Said to be TCP, or asyncio does not set TCP_NODELAY, and a request waits 40 ms behind a TLS handshake.
-            sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-            try:
-                sock.setblocking(False)
-                await self._loop.sock_connect(sock, address)
-                return sock
-            except OSError as refused:
-                sock.close()
-                problem = refused
-            except BaseException:
-                sock.close()
-                raise
-        raise problem
-
-    async def _addresses(self) -> list[tuple[int, Any]]:
-        host, port = self._exchange.host, self._exchange.port
-        family = _family_of(host)
-        if family is not None:
-            return [(family, (host, port))]
-        found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return [(each[0], each[4]) for each in found]
 
     # From the first byte on
 

@@ -90,7 +90,8 @@ class RequestsSender:
             data=request.body,
             headers=dict(request.headers),
             auth=_no_auth,
-            timeout=(timeout, None if _WATCHDOG_ALONE else timeout),
+            # Half of it for each address of a name, so that one which is silent leaves time for the next one.
+            timeout=(timeout / 2, None if _WATCHDOG_ALONE else timeout),
             allow_redirects=False,
             stream=True,
         )

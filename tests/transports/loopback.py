@@ -5,12 +5,25 @@ import ssl
 import struct
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from .drivers import TIMEOUT
 
-__all__ = ["Certificate", "Loopback", "answer", "answer_in_pieces", "read_request", "reset"]
+__all__ = [
+    "Certificate",
+    "Loopback",
+    "answer",
+    "answer_in_pieces",
+    "full_backlog",
+    "names",
+    "read_request",
+    "reset",
+]
 
 
 class Loopback:
@@ -143,3 +156,34 @@ class Certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.path, self._key)
         return context
+
+
+@contextmanager
+def full_backlog() -> Iterator[str]:
+    """A server that does not even accept: its queue is full, so the kernel answers nobody any more."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        waiting: list[socket.socket] = []
+        try:
+            for _ in range(8):
+                client = socket.socket()
+                waiting.append(client)
+                client.settimeout(0.05)
+                client.connect(server.getsockname())
+            pytest.skip("this system has no bound on the queue")
+        except TimeoutError:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+        finally:
+            for client in waiting:
+                client.close()
+
+
+def names(monkeypatch: pytest.MonkeyPatch, *places: tuple[str, int]) -> None:
+    """Let every name have these addresses, each with a port of its own."""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", place) for place in places]
+
+    def look_up(host: object, *arguments: object, **options: Any) -> list[Any]:
+        if options.get("flags", 0) & socket.AI_NUMERICHOST:
+            raise socket.gaierror(socket.EAI_NONAME, "not an address")
+        return found
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)

@@ -2,13 +2,11 @@
 
 import asyncio
 import selectors
-import socket
 import ssl
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -210,22 +208,3 @@ def late(sender: Sender, url: str, body: bytes = BODY) -> tuple[str, str]:
 
 def trusting(certificate: Certificate) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(certificate.path))
-
-
-@contextmanager
-def full_backlog() -> Iterator[str]:
-    """A server that does not even accept: its queue is full, so the kernel answers nobody any more."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
-        waiting: list[socket.socket] = []
-        try:
-            for _ in range(8):
-                client = socket.socket()
-                waiting.append(client)
-                client.settimeout(0.05)
-                client.connect(server.getsockname())
-            pytest.skip("this system has no bound on the queue")
-        except TimeoutError:
-            yield f"http://127.0.0.1:{server.getsockname()[1]}/"
-        finally:
-            for client in waiting:
-                client.close()

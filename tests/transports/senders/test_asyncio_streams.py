@@ -9,8 +9,8 @@ from tenure import NOT_SENT, SendFailure
 from tenure.transports import _asyncio_streams
 from tenure.transports._asyncio_shield import CancelledWithReport
 
-from ..loopback import Loopback, read_request
-from .streams import HELLO, SOON, AsyncioSender, failure_of, full_backlog, post
+from ..loopback import Loopback, full_backlog, read_request
+from .streams import HELLO, SOON, AsyncioSender, failure_of, post
 
 
 @pytest.mark.parametrize("how", ["by a reset", "by an end", "by words of its own"])

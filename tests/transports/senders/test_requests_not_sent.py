@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import pytest
 from tenure import AMBIGUOUS, NOT_SENT
@@ -11,7 +12,7 @@ from tenure.transports._requests import RequestsSender
 from tenure.transports.emulator import Emulator
 
 from ..drivers import TIMEOUT
-from ..loopback import Certificate, Loopback, answer, read_request, reset
+from ..loopback import Certificate, Loopback, answer, full_backlog, names, read_request, reset
 from .by_requests import BODY, NEVER, SOON, failure_of, post
 
 
@@ -30,6 +31,20 @@ def test_a_name_that_does_not_resolve(send: RequestsSender, monkeypatch: pytest.
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     assert failure_of(send, "https://example.invalid/").kind == NOT_SENT
+
+
+@pytest.mark.parametrize("first", ["refuses", "is silent"])
+def test_a_name_of_several_addresses(
+    send: RequestsSender, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """An address that does not answer costs no more than half of an attempt."""
+    port = urlsplit(emulator.url).port or 0
+    with full_backlog() as silent:
+        where = ("127.0.0.9", port) if first == "refuses" else ("127.0.0.1", urlsplit(silent).port or 0)
+        names(monkeypatch, where, ("127.0.0.1", port))
+        assert send(post(emulator.url.replace("127.0.0.1", "localhost")), 4 * SOON).status == 404
+        names(monkeypatch, where)
+        assert failure_of(send, "http://localhost/", SOON).kind == NOT_SENT
 
 
 def test_an_untrusted_certificate(send: RequestsSender, certificate: Certificate) -> None:

@@ -8,15 +8,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from tenure import AMBIGUOUS, MAX_BODY, Response, SendFailure
+from tenure import AMBIGUOUS, MAX_BODY, NOT_SENT, Response, SendFailure
 from tenure.transports._http11 import HttpExchange
 from tenure.transports.emulator import ANY, Emulator, chunked, oversize, redirect, slow_drip
 from tenure.transports.emulator import status as answer_status
 
 from ..driver_helpers import Witness
 from ..drivers import TIMEOUT
-from ..loopback import Certificate, Loopback, answer, answer_in_pieces, read_request
-from .streams import BODY, HELLO, SOON, Sender, answer_to, post, trusting
+from ..loopback import Certificate, Loopback, answer, answer_in_pieces, full_backlog, names, read_request
+from .streams import BODY, HELLO, SOON, Sender, answer_to, failure_of, post, trusting
 
 
 def test_a_request_arrives_as_it_is(sender: Sender, emulator: Emulator) -> None:
@@ -78,18 +78,21 @@ def test_an_answer_need_not_be_followed_by_an_end(sender: Sender) -> None:
         done.set()
 
 
-def test_a_name_of_several_addresses(sender: Sender, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first address that answers is taken; nobody listens at the others."""
-    port = urlsplit(emulator.url).port
-    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.9", "127.0.0.1")]
-
-    def look_up(host: object, *arguments: object, **options: Any) -> list[Any]:
-        if options.get("flags", 0) & socket.AI_NUMERICHOST:
-            raise socket.gaierror(socket.EAI_NONAME, "not an address")
-        return found
-
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    assert answer_to(sender, emulator.url.replace("127.0.0.1", "localhost")).status == 404
+@pytest.mark.parametrize("first", ["refuses", "is silent"])
+@pytest.mark.parametrize("others", [1, 3])
+def test_a_name_of_several_addresses(
+    sender: Sender, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, first: str, others: int
+) -> None:
+    """RFC 8305: the first address that answers is taken, and one that does not costs a moment and not the attempt."""
+    port = urlsplit(emulator.url).port or 0
+    with full_backlog() as silent:
+        where = ("127.0.0.9", port) if first == "refuses" else ("127.0.0.1", urlsplit(silent).port or 0)
+        names(monkeypatch, *[where] * others, ("127.0.0.1", port))
+        assert answer_to(sender, emulator.url.replace("127.0.0.1", "localhost")).status == 404
+        names(monkeypatch, *[where] * others)
+        failure = failure_of(sender, "http://localhost/", SOON)
+    said = "timed out" if first == "is silent" else "Connection refused"
+    assert (failure.kind, failure.reason) == (NOT_SENT, f"{said} while connecting")
 
 
 def test_ipv6(sender: Sender) -> None:

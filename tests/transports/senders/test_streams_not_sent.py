@@ -10,8 +10,8 @@ from tenure import NOT_SENT
 from tenure.transports.emulator import Emulator
 
 from ..drivers import TIMEOUT
-from ..loopback import Certificate, Loopback, read_request, reset
-from .streams import Sender, failure_of, full_backlog, late, trusting
+from ..loopback import Certificate, Loopback, full_backlog, read_request, reset
+from .streams import Sender, failure_of, late, trusting
 
 
 def test_connection_refused(sender: Sender, emulator: Emulator) -> None:

@@ -20,7 +20,7 @@ from tenure.transports.emulator import Emulator, hold_answer
 from tenure.transports.stores import FileStore, StoreError
 
 from .conftest import NewSession
-from .driver_helpers import DEAD, PERMISSIONS, QUICK, STALE, TOKEN_ID, Clocks, outcomes_of, security_token
+from .driver_helpers import DEAD, PERMISSIONS, QUICK, STALE, TOKEN_ID, Clocks, outcomes_of, security_token, until
 from .drivers import TIMEOUT, Driver
 
 
@@ -32,10 +32,15 @@ class WatchedStore(FileStore):
         self.asked: list[str] = []
         self.threads: set[int] = set()
         self.instead: Callable[[], Any] | None = None
+        self.gates: dict[str, tuple[threading.Event, threading.Event]] = {}  # reached; go on
 
     def _ask(self, name: str, *arguments: Any, **options: Any) -> Any:
         self.asked.append(name)
         self.threads.add(threading.get_ident())
+        if name in self.gates:
+            reached, go_on = self.gates.pop(name)
+            reached.set()
+            assert go_on.wait(TIMEOUT)
         if self.instead is not None:
             return self.instead()
         return getattr(super(), name)(*arguments, **options)
@@ -109,6 +114,29 @@ def test_the_store_is_asked_where_it_may_block(
     assert threading.get_ident() not in store.threads
     assert heard.wait(TIMEOUT)
     assert driver.name == "blocking" or not seen & store.threads
+
+
+@pytest.mark.parametrize("step", ["acquire", "save"])
+@pytest.mark.parametrize("others", [0, 1, 8])
+def test_a_caller_leaves_while_the_store_is_at_work(
+    new_session: NewSession, emulator: Emulator, store: WatchedStore, clocks: Clocks, step: str, others: int
+) -> None:
+    """Invariants 4 and 8: he leaves at once; the exchange goes on, what it brings is saved, and others have it."""
+    held = new_session(emulator, store=store)
+    held.establish([security_token(emulator, clocks.service)])
+    clocks.advance(DEAD)
+    reached, go_on = store.gates[step] = threading.Event(), threading.Event()
+    held.leave(reached, "get_permission_token")
+    assert held.session._held.busy
+    staying = [held.start(("get_permission_token",)) for _ in range(others)]
+    go_on.set()
+    tokens = [caller.outcome().value for caller in staying]
+    until(lambda: not held.session._held.busy)
+    assert outcomes_of(emulator) == ["refreshed"]
+    assert {*tokens, held.get_permission_token()} == {held.session.current_token()}
+    stored = store.load(TOKEN_ID)
+    assert stored.state is not None
+    assert (stored.state["pair"]["generation"], stored.interrupted) == (2, False)  # type: ignore[index]
 
 
 FAILURES: dict[str, tuple[Callable[[], Any], str]] = {

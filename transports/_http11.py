@@ -13,6 +13,7 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from .. import AMBIGUOUS, MAX_BODY, NOT_SENT, Request, Response, SendFailure
+from ._session import MAX_INTERIM
 
 try:
     import h11
@@ -25,7 +26,6 @@ __all__ = ["HttpExchange"]
 
 MAX_HEAD = 64 * 1024  # bytes of status line and headers
 PACKED = (b"gzip", b"x-gzip", b"deflate")  # content codings that cost a body nothing but a library call
-MAX_INTERIM = 16  # 1xx answers before the real one (RFC 9110, section 15.2); more are an attack
 
 # How far an exchange has come; also the words for people.
 CONNECT = "connecting"
@@ -137,7 +137,7 @@ class HttpExchange:
         """Unpack the body, if a gateway has packed it unasked: it may be a pair, which must not be lost."""
         assert self._head is not None
         is_packed = any(name == b"content-encoding" and value.lower() in PACKED for name, value in self._head.headers)
-        if not is_packed or len(self._body) > MAX_BODY:
+        if not is_packed or not self._body or len(self._body) > MAX_BODY:
             return bytes(self._body)
         with suppress(zlib.error):
             unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, as its first bytes say

@@ -25,6 +25,7 @@ from typing import Any
 
 from .. import AMBIGUOUS, MAX_BODY, NOT_SENT, Request, Response, SendFailure
 from ..steps import latest_start
+from ._session import MAX_INTERIM
 from ._watchdog import watch
 
 try:
@@ -39,7 +40,6 @@ except ImportError as problem:  # pragma: no cover  # tested in a process of its
 
 __all__ = ["RequestsSender", "shared_sender"]
 
-MAX_INTERIM = 16  # 1xx answers before the real one; more are an attack
 LAST_LOOK = 0.05  # seconds beyond the time-out, to read what has come if the process was stopped meanwhile
 
 # Where the watchdog ends a read, nothing else does: what has come is read before the end it makes. A socket that counts
@@ -90,7 +90,8 @@ class RequestsSender:
             data=request.body,
             headers=dict(request.headers),
             auth=_no_auth,
-            # Half of it for each address of a name, so that one which is silent leaves time for the next one.
+            # Half of it for each address of a name, so that one which is silent leaves time for the next one. (And for
+            # each read of a TLS handshake, which is given the same.)
             timeout=(timeout / 2, None if _WATCHDOG_ALONE else timeout),
             allow_redirects=False,
             stream=True,
@@ -174,12 +175,11 @@ class _FinalResponse(http.client.HTTPResponse):
     """Passes over every interim answer (RFC 9110, section 15.2); http.client does so only for 100."""
 
     def begin(self) -> None:
-        super().begin()
-        for _ in range(MAX_INTERIM):
+        for _ in range(MAX_INTERIM + 1):
+            super().begin()
             if not 100 <= self.status < 200:
                 return
             self.headers = None  # type: ignore[assignment]  # or it takes itself to have begun already
-            super().begin()
         raise http.client.HTTPException("too many interim answers")
 
 

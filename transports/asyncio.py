@@ -1,4 +1,4 @@
-# The asyncio driver: tasks, h11 on asyncio's streams, and nothing to decide. Compare blocking.py and trio.py beside it.
+# The asyncio driver: tasks, h11 on asyncio's transports, nothing to decide. Compare blocking.py and trio.py beside it.
 #
 # Every exchange runs in a task of its own, the pump, never in a caller's: a caller that is cancelled leaves at once,
 # and the exchange goes on and its answer is taken in (invariant 4). When `asyncio.run` ends it cancels every task, the
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from .. import AMBIGUOUS, Call, Request, Response, SendFailure, SendRequest, Sleep, UsageError
 from ._async_session import AsyncSessionBase
 from ._asyncio_shield import BoundedSend, in_a_task_of_its_own, in_a_thread
-from ._session import LONGEST_NAP, STORE_PATIENCE, SessionBase, failure_of, read_clocks
+from ._session import LONGEST_NAP, STORE_PATIENCE, SessionBase, begins_more, failure_of, read_clocks
 
 __all__ = ["AuthorizationSession"]
 
@@ -113,8 +113,8 @@ class AuthorizationSession(AsyncSessionBase):
         """Do what the core asks until it asks for nothing. Only one pump runs at a time; callers merely wait."""
         stop: asyncio.CancelledError | None = None
         while (step := self._next_step()) is not None:
-            if stop is not None and isinstance(step, (Sleep, SendRequest)):
-                raise stop  # nothing more is begun, but what has come is saved first (invariant 4)
+            if stop is not None and begins_more(step):
+                raise stop
             stop = await self._perform(step) or stop
         if stop is not None:
             raise stop

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from .. import AMBIGUOUS, Call, Instant, Request, Response, SendFailure, SendRequest, Sleep
 from ._async_session import AsyncSessionBase
-from ._session import LONGEST_NAP, STORE_PATIENCE, SessionBase, failure_of, read_clocks
+from ._session import LONGEST_NAP, STORE_PATIENCE, SessionBase, begins_more, failure_of, read_clocks
 
 try:
     import trio
@@ -115,8 +115,8 @@ class AuthorizationSession(AsyncSessionBase):
         try:
             with scope:
                 while (step := self._next_step()) is not None:
-                    if isinstance(step, (Sleep, SendRequest)) and trio.current_effective_deadline() == float("-inf"):
-                        break  # cancelled: nothing more is begun, but what has come is saved first (invariant 4)
+                    if trio.current_effective_deadline() == float("-inf") and begins_more(step):
+                        break  # cancelled
                     await self._perform(step)
         except trio.Cancelled:
             raise

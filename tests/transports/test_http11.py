@@ -177,6 +177,13 @@ def test_what_cannot_be_unpacked_is_ambiguous(pack: Callable[[bytes], bytes]) ->
     assert "hunter2" not in str(failure)
 
 
+def test_nothing_need_not_be_unpacked() -> None:
+    """A status without a body is an answer, whatever its headers say of the body: a 401 ends the session."""
+    response = feed([b"HTTP/1.1 401 Unauthorized\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n"])
+    assert isinstance(response, Response)
+    assert (response.status, response.body) == (401, b"")
+
+
 def test_an_unknown_coding_is_left_to_the_core() -> None:
     """Which says that the body makes no sense."""
     response = feed([packed(b"hello", "br", bytes)])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from tenure import AMBIGUOUS
-from tenure.transports._requests import RequestsSender
+from tenure.transports._requests import MAX_INTERIM, RequestsSender
 from tenure.transports.emulator import (
     ANY,
     Emulator,
@@ -34,7 +34,9 @@ AMBIGUOUS_FAULTS: dict[str, Callable[[], Fault]] = {
     "not HTTP": not_http,
     "half a status line": lambda: not_http(b"HTTP/1.1 20"),
     "nothing behind an interim answer": lambda: not_http(b"HTTP/1.1 103 Early Hints\r\n\r\n"),
-    "interim answers without end": lambda: not_http(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1_000),
+    "too many interim answers": lambda: not_http(
+        b"HTTP/1.1 103 Early Hints\r\n\r\n" * (MAX_INTERIM + 1) + b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+    ),
     "a broken chunk": lambda: not_http(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"),
     "a missing chunk": lambda: not_http(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n"),
     "broken gzip": lambda: not_http(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 5\r\n\r\nhello"),

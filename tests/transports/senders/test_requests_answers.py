@@ -5,7 +5,7 @@ import zlib
 
 import pytest
 from tenure import MAX_BODY
-from tenure.transports._requests import RequestsSender
+from tenure.transports._requests import MAX_INTERIM, RequestsSender
 from tenure.transports.emulator import ANY, Emulator, chunked, oversize
 from tenure.transports.emulator import status as answer_status
 
@@ -56,12 +56,12 @@ def test_an_answer_that_ends_with_the_connection(send: RequestsSender) -> None:
         assert send(post(server.origin), TIMEOUT).body == b"hello"
 
 
-@pytest.mark.parametrize("interim", [100, 102, 103, 199])
-def test_interim_answers_are_passed_over(send: RequestsSender, interim: int) -> None:
+@pytest.mark.parametrize(("interim", "count"), [(100, 2), (102, 1), (103, 2), (103, MAX_INTERIM), (199, 2)])
+def test_interim_answers_are_passed_over(send: RequestsSender, interim: int, count: int) -> None:
     """RFC 9110, section 15.2: whatever they are, the answer comes behind them."""
     early = f"HTTP/1.1 {interim} Early\r\nlink: </style.css>\r\n\r\n".encode()
     late = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
-    with Loopback(answer(2 * early + late)) as server:
+    with Loopback(answer(count * early + late)) as server:
         response = send(post(server.origin), TIMEOUT)
     assert (response.status, response.body) == (200, b"hello")
     assert "link" not in dict(response.headers)
@@ -74,6 +74,15 @@ def test_a_compressed_answer(send: RequestsSender, coding: str) -> None:
     head = f"HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\ncontent-length: {len(body)}\r\n\r\n".encode()
     with Loopback(answer(head + body)) as server:
         assert send(post(server.origin), TIMEOUT).body == b"hello"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_nothing_need_not_be_unpacked(send: RequestsSender, coding: str) -> None:
+    """A status without a body is an answer, whatever its headers say of the body: a 401 ends the session."""
+    head = f"HTTP/1.1 401 Unauthorized\r\ncontent-encoding: {coding}\r\ncontent-length: 0\r\n\r\n".encode()
+    with Loopback(answer(head)) as server:
+        response = send(post(server.origin), TIMEOUT)
+    assert (response.status, response.body) == (401, b"")
 
 
 def test_an_answer_of_10_megabytes_is_not_read_to_the_end(send: RequestsSender, emulator: Emulator) -> None:

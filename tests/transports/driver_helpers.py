@@ -167,7 +167,7 @@ def outcomes_of(emulator: Emulator, kind: str = "refresh") -> list[str]:
 
 def until(condition: Callable[[], bool]) -> None:
     """Let other threads run until something that no event tells of has happened."""
-    ends_at = time.monotonic() + 20
+    ends_at = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < ends_at, "it does not happen"
         time.sleep(0)

@@ -3,40 +3,20 @@
 import gc
 import socket
 import threading
-from collections.abc import Callable
 
 import pytest
 from tenure import AMBIGUOUS, SendFailure
 from tenure.transports.emulator import (
     ANY,
     Emulator,
-    Fault,
     hold,
-    lose_answer,
-    not_http,
-    reset_after,
-    reset_before,
     slow_drip,
-    truncate,
-    wrong_content_length,
 )
 
 from ..drivers import TIMEOUT
 from ..loopback import Certificate, Loopback, read_request, reset
+from .faults import AMBIGUOUS_FAULTS
 from .streams import BIG, BODY, SOON, Sender, failure_of, late, post, trusting
-
-AMBIGUOUS_FAULTS: dict[str, Callable[[], Fault]] = {
-    "reset before": reset_before,
-    "reset after": reset_after,
-    "lost answer": lose_answer,
-    "truncated": truncate,
-    "truncated by a reset": lambda: truncate(reset=True),
-    "truncated to nothing": lambda: truncate(0),
-    "longer than it is": lambda: wrong_content_length(1_000_000),
-    "not HTTP": not_http,
-    "a broken chunk": lambda: not_http(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"),
-    "a header line without end": lambda: not_http(b"HTTP/1.1 200 OK\r\nx: " + b"y" * 200_000),
-}
 
 
 @pytest.mark.parametrize("name", AMBIGUOUS_FAULTS)

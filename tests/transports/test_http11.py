@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tenure import AMBIGUOUS, MAX_BODY, NOT_SENT, Request, Response, SendFailure
-from tenure.transports._http11 import MAX_INTERIM, HttpExchange
+from tenure.transports._http11 import HttpExchange
+from tenure.transports._session import MAX_INTERIM
 
 HEADERS = (("content-type", "application/json"), ("request-id", "an id"))
 BODY = b'{"password": "hunter2"}'

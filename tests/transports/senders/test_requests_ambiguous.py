@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 from tenure import AMBIGUOUS
-from tenure.transports._requests import MAX_INTERIM, RequestsSender
+from tenure.transports._requests import RequestsSender
+from tenure.transports._session import MAX_INTERIM
 from tenure.transports.emulator import (
     ANY,
     Emulator,

@@ -5,7 +5,8 @@ import zlib
 
 import pytest
 from tenure import MAX_BODY
-from tenure.transports._requests import MAX_INTERIM, RequestsSender
+from tenure.transports._requests import RequestsSender
+from tenure.transports._session import MAX_INTERIM
 from tenure.transports.emulator import ANY, Emulator, chunked, oversize
 from tenure.transports.emulator import status as answer_status
 

@@ -14,10 +14,10 @@ __all__ = ["Spread", "interleave", "interleave_async", "optional", "ratio", "sho
 
 
 class Spread:
-    """Median and quartiles of some figures."""
+    """Median and quartiles of some figures; of two already, and never beyond what was measured."""
 
     def __init__(self, figures: list[float]) -> None:
-        self.low, self.median, self.high = quantiles(figures, n=4)
+        self.low, self.median, self.high = quantiles(figures, n=4, method="inclusive")
 
     def show(self, unit: str, digits: int = 1) -> str:
         """Return it as `median unit (low to high)`."""

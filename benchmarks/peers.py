@@ -1,9 +1,9 @@
 # What does a token cost while it is fresh, in the blocking driver and in well-known clients? Target: less than in any.
 #
-# Each peer holds a token that is valid for 15 minutes, and is asked the way in which it asks itself before a request:
-# once in a loop, on one thread, with nothing to refresh and no network. What they do besides differs: google-auth also
-# writes the header, msal looks its cache through, botocore copies three strings under a lock. Peers that are not
-# installed are left out.
+# Each holds a token that is valid for 15 minutes (botocore one for 60, since it refreshes in the last 15), and is asked
+# the way in which it asks itself before a request: once in a loop, on one thread, with nothing to refresh and no
+# network. What they do besides differs: google-auth also writes the header, msal looks its cache through, botocore
+# copies three strings under a lock. Peers that are not installed are left out.
 
 import json
 import time
@@ -45,7 +45,7 @@ def of_botocore() -> Get | None:
     module = optional("botocore.credentials")
     if module is None:
         return None
-    expiry = datetime.now(timezone.utc) + timedelta(seconds=4 * LIFETIME)  # its window of staleness is 15 minutes
+    expiry = datetime.now(timezone.utc) + timedelta(seconds=4 * LIFETIME)  # it refreshes in the last 15 minutes
     held = module.RefreshableCredentials("a", "b", "c", expiry, refresh_using=dict, method="by hand")
     read: Get = held.get_frozen_credentials
     return read

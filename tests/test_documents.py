@@ -1,11 +1,15 @@
 # What the documents say is run, compared and counted: a README that nobody runs rots.
 
+import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tenure import AttemptError, AuthorizationProtocol, Policy, ProtocolViolationError, RefreshError
+from tenure.transports.emulator import Emulator, Fault, not_http, oversize, redirect, truncate
 
 from .diagram import diagram
 
@@ -36,6 +40,38 @@ def test_every_example_runs_as_it_stands(code: str, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     assert result.stdout
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (truncate(), RefreshError),
+        (not_http(), RefreshError),
+        (oversize(), ProtocolViolationError),
+        (redirect("/elsewhere", 302), ProtocolViolationError),
+    ],
+    ids=["truncate", "not_http", "oversize", "redirect"],
+)
+def test_the_driver_that_is_printed_survives_bad_answers(
+    fault: Fault, expected: type[AttemptError], tmp_path: Path
+) -> None:
+    """core/README, Drive it: an answer that breaks off is reported too, so its call settles and a later one works."""
+    script = tmp_path / "example.py"
+    script.write_text(blocks(CORE_README, "python")[0])
+    driver = runpy.run_path(str(script))
+    run, policy = driver["run"], Policy(deadline=1, backoff_cap=0.05)
+    with Emulator(grace=30) as service:
+        protocol = AuthorizationProtocol(
+            service.url, "5f0c1cf5-8a2b-4f0e-9c39-2f0f4f9b1a57", ["read"], random_bytes=os.urandom, policy=policy
+        )
+        run(protocol, protocol.establish_by_key(service.merchant_key))
+        token = protocol.newest_token()
+        service.faults.add(fault, times=None)
+        with pytest.raises(expected):
+            run(protocol, protocol.refresh())
+        service.faults.clear()
+        run(protocol, protocol.refresh())
+        assert protocol.newest_token() not in (token, None)
 
 
 def test_the_first_example_has_ten_lines() -> None:

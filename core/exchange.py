@@ -18,9 +18,13 @@ from .calls import ESTABLISH, REFRESH, VERIFY
 from .states import ACTIVE, LIFETIME_PASSED, PAIR_RECEIVED, REFRESH_REFUSED
 from .verdicts import Verdict
 
-__all__ = ["Exchange", "abandoned", "FOREVER"]
+__all__ = ["CutShortError", "Exchange", "abandoned", "FOREVER"]
 
 FOREVER = float("inf")
+
+
+class CutShortError(Exception):
+    """Thrown in where an exchange would send or wait, but nothing more is to begin. Never leaves the core."""
 
 
 class Exchange:
@@ -38,6 +42,8 @@ class Exchange:
         """Tell the story."""
         try:
             yield from self._tell(now)
+        except CutShortError:
+            pass  # where nobody else shares the session there is nothing to leave in order
         finally:
             if not self.call.settled:  # invariant 7, also if the exchange is disowned or our own code fails
                 self.call.settle(abandoned())
@@ -106,7 +112,11 @@ class Exchange:
                 session.ambiguous = session.was_presented = True
             timeout = min(self.policy.attempt_timeout, give_up_at - now.monotonic)
             timeout = max(timeout, min(steps.SHORTEST_TIMEOUT, self.policy.attempt_timeout))
-            reply, now = yield steps.SendRequest(request, timeout, self.until, self.until_wall)
+            try:
+                reply, now = yield steps.SendRequest(request, timeout, self.until, self.until_wall)
+            except CutShortError:  # it has not left
+                session.ambiguous, session.was_presented = before
+                raise
             verdict = self._judge(reply, request_id, since.wall, replaying)
             verdict.replayed = replaying
             if refreshing and verdict.kind != verdicts.GRANTED and not may_have_been_acted_on(verdict):

@@ -8,8 +8,8 @@
 # Rules that hold everywhere in this file:
 # - A public method has either done its work or changed nothing.
 # - A step that was handed out and has no report yet blocks every other one (invariant 1).
-# - Nothing here is thread-safe but reading `held.ready`, which is one immutable object. A driver holds its lock around
-#   everything else.
+# - Nothing here is thread-safe but reading `held.ready`, `newest_token()` and `unverified_claims()`: each reads one
+#   attribute, which is replaced whole. A driver holds its lock around everything else.
 #
 # Not settled: a resource server that refuses every token makes each `invalidate` cause a refresh. That is one request a
 # refusal, never more at once, but nothing slows it down.
@@ -21,7 +21,7 @@ from .dialects.claims import read_unverified_claims
 from .dialects.spatium import SPATIUM
 from .errors import SnapshotError, UsageError
 from .events import TokenInvalidated
-from .exchange import Exchange, abandoned
+from .exchange import CutShortError, Exchange, abandoned
 from .policy import Policy
 from .session import NEVER, Session
 from .snapshot import read_snapshot
@@ -56,8 +56,8 @@ class AuthorizationProtocol:
     """
 
     # fmt: off
-    __slots__ = ("held", "_activity", "_calls", "_dialect", "_exchange", "_handed_out", "_step", "_stored", "_wake_at",
-                 "__weakref__")
+    __slots__ = ("held", "_activity", "_calls", "_dialect", "_exchange", "_handed_out", "_is_winding_up", "_step",
+                 "_stored", "_wake_at", "__weakref__")
     # fmt: on
 
     def __init__(
@@ -86,6 +86,7 @@ class AuthorizationProtocol:
         self._exchange: Steps[None] | None = None
         self._step: Step | None = None
         self._handed_out = False
+        self._is_winding_up = False
         self._wake_at = NEVER  # monotonic; end of a Sleep
 
     # What callers ask
@@ -268,13 +269,15 @@ class AuthorizationProtocol:
                 if not self._calls:
                     return None
                 self._begin(now)
+            elif self._handed_out:
+                return None  # invariant 1
+            elif self._is_winding_up and isinstance(step, (steps.SendRequest, steps.Sleep)):
+                self._resume(CutShortError(), now)
             elif isinstance(step, steps.Sleep):
                 left = self._wake_at - now.monotonic
                 if left > 0:
                     return steps.Sleep(left)
                 self._resume((None, now), now)
-            elif self._handed_out:
-                return None  # invariant 1
             else:
                 self._handed_out = True
                 return step
@@ -295,6 +298,18 @@ class AuthorizationProtocol:
         """Report that a `SaveState` is durable (and which version it is), or a lease renewed or given back."""
         self._receive("done", version, now)
 
+    def wind_up(self) -> None:
+        """Begin nothing more, since the driver is to end. Go on taking steps until there is none.
+
+        What has been sent is still awaited, what has come is still saved, and a lease is given back. Every call that
+        takes more than that settles with an error. Whoever asks after the last step begins anew.
+        """
+        under_way = self._calls[: 0 if self._exchange is None else 1]
+        for call in self._calls[len(under_way) :]:
+            call.settle(abandoned())
+        self._calls = under_way
+        self._is_winding_up = self.held.busy = bool(under_way)
+
     def disown_exchange(self) -> None:
         """Forget what is under way, without an outcome: after fork() it belongs to the parent.
 
@@ -304,10 +319,7 @@ class AuthorizationProtocol:
         if self._exchange is not None:
             self._exchange.close()  # settles the call
             self._end()
-        for call in self._calls:
-            call.settle(abandoned())
-        self._calls = ()
-        self.held.busy = False
+        self.wind_up()
         self.held.publish(self.held.latest)
 
     def take_events(self) -> "list[Event]":
@@ -345,13 +357,16 @@ class AuthorizationProtocol:
         self._exchange = exchange(self.held, self._dialect, self._calls[0]).run(now)
         self._resume(None, now)
 
-    def _resume(self, reply: "tuple[Any, Instant] | None", now: Instant) -> None:
+    def _resume(self, reply: "tuple[Any, Instant] | CutShortError | None", now: Instant) -> None:
         """Run the exchange to its next step, or to its end."""
         exchange = self._exchange
         assert exchange is not None
         self._step = None
         try:
-            self._step = next(exchange) if reply is None else exchange.send(reply)
+            if isinstance(reply, CutShortError):
+                self._step = exchange.throw(reply)
+            else:
+                self._step = next(exchange) if reply is None else exchange.send(reply)
         except StopIteration:
             pass
         finally:  # also if our own code fails: a session must not stay stuck in an exchange
@@ -366,6 +381,8 @@ class AuthorizationProtocol:
         self._exchange = self._step = None
         self._calls = self._calls[1:]
         self.held.busy = bool(self._calls)
+        if self._is_winding_up:
+            self.wind_up()  # for what was asked meanwhile
         self.held.publish(self.held.latest)
 
     def _receive(self, report: str, reply: object, now: Instant) -> None:

@@ -13,7 +13,7 @@
 
 from . import errors, store_steps
 from .calls import ESTABLISH, LOAD, REFRESH, VERIFY
-from .exchange import FOREVER, Exchange
+from .exchange import FOREVER, CutShortError, Exchange, abandoned
 from .states import ACTIVE
 from .steps import LEASE_LOST, NOT_SENT, SendFailure, Sleep
 from .verdicts import Verdict
@@ -52,20 +52,28 @@ class SharedExchange(Exchange):
 
     def _share(self, give_up_at: float, now: "Instant") -> "Steps[None]":
         """Do the exchange while no other process can, unless one of them has already done it."""
-        if self.call.kind == REFRESH:
-            now = yield from self._look_first(give_up_at, now)
-        while not self.call.settled:
-            try:
-                now = yield from self._take_lease(give_up_at, now)
-                now = yield from self._use_lease(give_up_at, now)
-            except LeaseLostError:
-                self.lease, now = None, self.session.latest
-                if now.monotonic >= give_up_at + (0 if self.session.unsaved is None else self.ttl):  # worth more looks
-                    self._fail("another process has taken the lease", now)
-                else:
-                    _, now = yield Sleep(FIRST_POLL)
+        try:
+            if self.call.kind == REFRESH:
+                now = yield from self._look_first(give_up_at, now)
+            while not self.call.settled:
+                now = yield from self._try_to_share(give_up_at, now)
+        except CutShortError:
+            self.call.settle(abandoned())
+            now = self.session.latest
         if self.lease is not None:
             yield from self._last_word(now)
+
+    def _try_to_share(self, give_up_at: float, now: "Instant") -> "Steps[Instant]":
+        try:
+            now = yield from self._take_lease(give_up_at, now)
+            return (yield from self._use_lease(give_up_at, now))
+        except LeaseLostError:
+            self.lease, now = None, self.session.latest
+            if now.monotonic >= give_up_at + (0 if self.session.unsaved is None else self.ttl):  # worth more looks
+                self._fail("another process has taken the lease", now)
+            else:
+                _, now = yield Sleep(FIRST_POLL)
+            return now
 
     def _use_lease(self, give_up_at: float, now: "Instant") -> "Steps[Instant]":
         """Do what the lease was taken for, unless taking it has settled the call."""
@@ -220,7 +228,10 @@ class SharedExchange(Exchange):
             if attempts_left:
                 delay = self.policy.backoff(SAVE_ATTEMPTS - attempts_left, self.session.chance())
                 self._record_failure(_not_sent(reason), delay, now)
-                _, now = yield Sleep(delay)
+                try:
+                    _, now = yield Sleep(delay)
+                except CutShortError:  # there is no time to wait; the pair must not be lost (invariant 4)
+                    now = self.session.latest
             elif self.policy.refreshes_blindly:
                 self._record_failure(_not_sent(reason), None, now)
                 self._install(pair, now)

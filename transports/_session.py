@@ -20,7 +20,6 @@ from .. import (
     Response,
     SendFailure,
     SendRequest,
-    Sleep,
     SpatiumDialect,
     Stored,
     UnverifiedClaims,
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
     from .stores import Store
 
-__all__ = ["LONGEST_NAP", "MAX_INTERIM", "STORE_PATIENCE", "SessionBase", "begins_more", "failure_of", "read_clocks"]
+__all__ = ["LONGEST_NAP", "MAX_INTERIM", "STORE_PATIENCE", "SessionBase", "failure_of", "read_clocks"]
 
 LONGEST_NAP = 60.0  # seconds; keep_alive looks at the clocks this often: suspend stops the one it sleeps by
 MAX_INTERIM = 16  # 1xx answers before the real one (RFC 9110, section 15.2); more are an attack
@@ -227,14 +226,6 @@ def failure_of(step: Any, problem: BaseException) -> SendFailure:
     # A store's own words hold no secret; those of anything else may.
     words = str(problem) if isinstance(problem, StoreError) else f"it failed with {name}"
     return SendFailure(LEASE_LOST if isinstance(problem, LeaseLostError) else STORE_FAILED, words)
-
-
-def begins_more(step: Any) -> bool:
-    """Return True if a driver that is to end disowns the exchange instead of doing `step`.
-
-    Nothing more is sent, and nothing is waited for; but what has come is saved first (invariant 4).
-    """
-    return isinstance(step, (SendRequest, Sleep))
 
 
 def read_clocks() -> Instant:

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 from .. import AMBIGUOUS, Call, Request, Response, SendFailure, SendRequest, Sleep, UsageError
 from ._async_session import AsyncSessionBase
-from ._asyncio_shield import BoundedSend, in_a_task_of_its_own, in_a_thread
-from ._session import LONGEST_NAP, STORE_PATIENCE, SessionBase, begins_more, failure_of, read_clocks
+from ._asyncio_shield import BoundedSend, CancelledWithReport, in_a_task_of_its_own, in_a_thread
+from ._session import LONGEST_NAP, STORE_PATIENCE, SessionBase, failure_of, read_clocks
 
 __all__ = ["AuthorizationSession"]
 
@@ -112,9 +112,7 @@ class AuthorizationSession(AsyncSessionBase):
     async def _pump(self) -> None:
         """Do what the core asks until it asks for nothing. Only one pump runs at a time; callers merely wait."""
         stop: asyncio.CancelledError | None = None
-        while (step := self._next_step()) is not None:
-            if stop is not None and begins_more(step):
-                raise stop
+        while (step := self._next_step(is_ending=stop is not None)) is not None:
             stop = await self._perform(step) or stop
         if stop is not None:
             raise stop
@@ -128,9 +126,11 @@ class AuthorizationSession(AsyncSessionBase):
             self._protocol.disown_exchange()
             self._wake()
 
-    def _next_step(self) -> Any:
+    def _next_step(self, is_ending: bool) -> Any:
         if self._pump_task is not asyncio.current_task():
             return None  # this loop was given up, and another one has taken the session over
+        if is_ending:
+            self._protocol.wind_up()
         step = self._protocol.next_step(read_clocks())
         if step is None:
             self._pump_task = None  # in the same turn: whoever asks next starts the next pump
@@ -140,21 +140,22 @@ class AuthorizationSession(AsyncSessionBase):
 
     async def _perform(self, step: Any) -> asyncio.CancelledError | None:
         """Do a step; return the cancellation that came meanwhile, if one did, for what was sent is waited for."""
-        if isinstance(step, Sleep):
-            await asyncio.sleep(step.seconds)
-            return None
         cancelled: asyncio.CancelledError | None = None
-        self._under_way = step
+        self._under_way = None if isinstance(step, Sleep) else step
+        report: object = None
         try:
-            if isinstance(step, SendRequest):
+            if isinstance(step, Sleep):
+                await asyncio.sleep(step.seconds)
+            elif isinstance(step, SendRequest):
                 # An answer is taken in on arrival, so that its callers do not wait for this task to wake first.
                 timeout = step.seconds_left(read_clocks())
-                report: object = await self._send(step.request, timeout, partial(self._conclude, step))
+                report = await self._send(step.request, timeout, partial(self._conclude, step))
             else:
                 report = await in_a_thread(step.ask, self._store, STORE_PATIENCE)
         except asyncio.CancelledError as stop:
             cancelled = stop
-            report = getattr(stop, "report", None) or SendFailure(AMBIGUOUS, "the sending task was cancelled")
+            unknown = SendFailure(AMBIGUOUS, "the sending task was cancelled")
+            report = stop.report if isinstance(stop, CancelledWithReport) else unknown
         except Exception as problem:  # whatever a send= or a store may raise
             report = failure_of(step, problem)
         self._conclude(step, failure_of(step, report) if isinstance(report, Exception) else report)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import AttemptError, Call, Request, Response, SendRequest, Sleep, UsageError
 from ._blocking_session import BlockingSessionBase
-from ._session import LONGEST_NAP, STORE_PATIENCE, SessionBase, begins_more, failure_of, read_clocks
+from ._session import LONGEST_NAP, STORE_PATIENCE, SessionBase, failure_of, read_clocks
 
 if TYPE_CHECKING:
     from .auth.requests import BearerAuth
@@ -80,6 +80,7 @@ class AuthorizationSession(BlockingSessionBase):
         """Send nothing more. Waits for the answer to a request that has left, so that it is not lost."""
         with self._lock:
             self._is_closed = True
+            self._protocol.wind_up()
             self._changed.notify_all()
         self._wait_until_idle()
 
@@ -131,9 +132,6 @@ class AuthorizationSession(BlockingSessionBase):
             if self._pump_thread is not threading.current_thread():
                 return None  # whoever started this one was interrupted in it
             step = self._protocol.next_step(read_clocks())
-            if self._is_closed and begins_more(step):
-                self._protocol.disown_exchange()
-                step = None
             if step is None:
                 self._pump_thread = None  # under the same lock: whoever asks next starts the next pump
             self._changed.notify_all()

@@ -6,20 +6,24 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from ssl import SSLContext
-from time import time as wall
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from .. import AMBIGUOUS, Call, Instant, Request, Response, SendFailure, SendRequest, Sleep
+from .. import Call, Request, Response, SendRequest, Sleep, UsageError
 from ._async_session import AsyncSessionBase
-from ._session import LONGEST_NAP, STORE_PATIENCE, SessionBase, begins_more, failure_of, read_clocks
+from ._session import LONGEST_NAP, STORE_PATIENCE, SessionBase, failure_of
 
 try:
     import trio
 except ImportError as problem:
     raise ImportError("this driver needs trio, which is not installed: pip install 'tenure[trio]'") from problem
 
-from ._trio_shield import in_a_thread, shielded  # needs trio
+from ._trio_runs import RunsClock, goes_on  # needs trio, as the next one does
+from ._trio_shield import in_a_thread, shielded
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["AuthorizationSession"]
 
@@ -44,13 +48,17 @@ class AuthorizationSession(AsyncSessionBase):
         else:
             self._send = shielded(send)
         self._begin_pumpless()
-        self._clock: trio.abc.Clock | None = None
-        self._shift = 0.0  # what makes the clocks of successive runs one monotonic clock
-        self._lead = 0.0  # by which that clock is ahead of the system's: a MockClock may have jumped
+        self._clock = RunsClock()
 
     def _begin_pumpless(self) -> None:
+        self._run: trio.lowlevel.TrioToken | None = None  # which uses the session, or did
         self._pump_scope: trio.CancelScope | None = None
+        self._under_way: object = None  # the step of which the core has not been told yet what came of it
         self._waiting: dict[Call | None, trio.Event] = {}  # under None: for any change
+
+    async def __aenter__(self) -> "Self":
+        await trio.lowlevel.checkpoint()
+        return self
 
     async def get_permission_token(self) -> str:
         """Return a permission token that works now. Only a checkpoint while it is fresh.
@@ -63,7 +71,7 @@ class AuthorizationSession(AsyncSessionBase):
         await trio.lowlevel.checkpoint()
         token = self.current_token()
         if token is None:
-            await self._wait(self._ask(self._protocol.request_token, self._now()))
+            await self._wait(self._ask(self._protocol.request_token, self._clock.now()))
             token = self._protocol.newest_token()  # not the call's own: somebody may have got a newer one by now
             assert token is not None
         return token
@@ -71,25 +79,25 @@ class AuthorizationSession(AsyncSessionBase):
     def current_token(self) -> str | None:
         """Return the fresh token, or None. Never waits and never begins a refresh."""
         ready = self._held.ready
-        if self._monotonic() < ready.until_monotonic and wall() < ready.until_wall:
-            return ready.permission_token
-        return None
+        return ready.permission_token if self._clock.is_before(ready.until_monotonic, ready.until_wall) else None
 
     async def keep_alive(self, *, task_status: "trio.TaskStatus[None]" = trio.TASK_STATUS_IGNORED) -> None:
         """Refresh while idle, until cancelled or until `close`. For `nursery.start` or `nursery.start_soon`."""
         task_status.started()
         while not self._is_closed:
-            seconds = self._protocol.seconds_until_due(self._now())
+            self._leave_dead_run()
+            seconds = self._protocol.seconds_until_due(self._clock.now())
             if self._pump_scope is not None or seconds is None or seconds > 0:
                 # Woken by whatever changes. None: nothing to keep alive until somebody establishes it.
                 with trio.move_on_after(min(LONGEST_NAP, seconds or LONGEST_NAP)):
                     await self._waiter(None).wait()
             else:
-                self._ask(self._protocol.request_token, self._now())
+                self._ask(self._protocol.request_token, self._clock.now())
         await trio.lowlevel.checkpoint()
 
     async def close(self) -> None:
         """Send nothing more. Waits for the answer to a request that has left, so that it is not lost."""
+        self._leave_dead_run()
         self._is_closed = True
         with trio.CancelScope(shield=True):  # bounded by the time-out of the exchange under way
             while self._pump_scope is not None:
@@ -100,56 +108,79 @@ class AuthorizationSession(AsyncSessionBase):
 
     # The pump
 
+    @trio.lowlevel.enable_ki_protection  # Ctrl-C between the start of a pump and the note of it would make it two
     def _ask(self, ask: Callable[..., Answer], *arguments: Any) -> Answer:
         self._check()
+        self._leave_dead_run()
         answer = ask(*arguments)
         if self._held.busy and self._pump_scope is None:
-            scope = trio.CancelScope()
-            trio.lowlevel.spawn_system_task(self._pump, scope, name="tenure pump")  # fails where the run has ended
-            self._pump_scope = scope
+            self._start_pump()
         self._deliver(self._protocol.take_events())
         return answer
+
+    def _leave_dead_run(self) -> None:
+        """What a run that is gone had under way has become ambiguous."""
+        run = trio.lowlevel.current_trio_token()
+        if run is not self._run and (self._pump_scope is not None or self._waiting):
+            if self._run is not None and goes_on(self._run):
+                raise UsageError("this session is in use by the trio.run of another thread: give each run its own")
+            self._begin_pumpless()
+            self._protocol.disown_exchange()
+        self._run = run
+
+    def _start_pump(self) -> None:
+        scope = trio.CancelScope()
+        try:
+            trio.lowlevel.spawn_system_task(self._pump, scope, name="tenure pump")
+        except BaseException:  # the run takes no more tasks, since it ends
+            self._protocol.disown_exchange()
+            raise
+        self._pump_scope = scope
 
     async def _pump(self, scope: trio.CancelScope) -> None:
         """Do what the core asks until it asks for nothing. Only one pump runs at a time; callers merely wait."""
         try:
             with scope:
-                while (step := self._next_step()) is not None:
-                    if trio.current_effective_deadline() == float("-inf") and begins_more(step):
-                        break  # cancelled
+                while (step := self._next_step(scope)) is not None:
                     await self._perform(step)
         except trio.Cancelled:
             raise
         except BaseException:  # a bug of ours, or sys.exit() in a listener: neither must end the whole run
             logging.getLogger("tenure").exception("the pump failed")
         finally:
-            self._pump_scope = None
-            if self._held.busy:  # cancelled, or a bug of ours: nobody may wait for ever
-                self._protocol.disown_exchange()
-            self._wake()
+            if self._pump_scope is scope:  # and no run that came after its own was given up has taken over
+                self._pump_scope = None
+                if self._held.busy:  # cancelled before its first step, or a bug of ours: nobody may wait for ever
+                    self._protocol.disown_exchange()
+                self._wake()
 
-    def _next_step(self) -> Any:
-        step = self._protocol.next_step(self._now())
+    def _next_step(self, scope: trio.CancelScope) -> Any:
+        if self._pump_scope is not scope or self._run is not trio.lowlevel.current_trio_token():
+            return None  # this run was given up, and another one may have taken the session over
+        if trio.current_effective_deadline() == float("-inf"):  # cancelled
+            self._protocol.wind_up()
+        step = self._protocol.next_step(self._clock.now())
         self._wake()
         self._deliver(self._protocol.take_events())
         return step
 
     async def _perform(self, step: Any) -> None:
         if isinstance(step, Sleep):
-            await trio.sleep(step.seconds)
+            with suppress(trio.Cancelled):  # the next step sees to it
+                await trio.sleep(step.seconds)
             return
-        report: object = SendFailure(AMBIGUOUS, "the sending task was cancelled")
+        self._under_way = step
         try:
             if isinstance(step, SendRequest):
-                report = await self._send(step.request, step.seconds_left(self._now()))
+                report: object = await self._send(step.request, step.seconds_left(self._clock.now()))
             else:
                 report = await in_a_thread(step.ask, self._store, STORE_PATIENCE)
         except trio.Cancelled:
             raise
         except BaseException as problem:  # whatever a send= or a store may raise
             report = failure_of(step, problem)
-        finally:
-            self._report(step, report, self._now())
+        if self._under_way is step:
+            self._report(step, report, self._clock.now())
             self._wake()
 
     async def _wait(self, call: Call) -> str | None:
@@ -165,23 +196,3 @@ class AuthorizationSession(AsyncSessionBase):
     def _wake(self) -> None:
         for call in [call for call in self._waiting if call is None or call.settled]:
             self._waiting.pop(call).set()
-
-    def _monotonic(self) -> float:
-        try:
-            clock = trio.lowlevel.current_clock()
-        except RuntimeError:  # outside of a run, where current_token() may be asked as well
-            return read_clocks().monotonic + self._lead
-        if clock is not self._clock:  # another run: its clock begins anywhere
-            self._clock = clock
-            self._shift = read_clocks().monotonic + self._lead - monotonic()
-        return monotonic() + self._shift
-
-    def _now(self) -> Instant:
-        now = self._monotonic()
-        self._lead = now - read_clocks().monotonic
-        return Instant(now, wall())
-
-
-def monotonic() -> float:
-    """Return seconds on the clock of this run."""
-    return trio.current_time()

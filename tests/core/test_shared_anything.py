@@ -15,7 +15,9 @@ STORE_FAULTS = st.fixed_dictionaries(
 ANSWERS = st.lists(st.sampled_from(["", "", NOT_SENT, AMBIGUOUS, "lost", 429, 503, 402]), max_size=6)
 DEEDS = st.tuples(
     st.integers(0, 2),
-    st.sampled_from(["get_token", "get_token", "refresh", "establish", "load", "invalidate", "disown", "die"]),
+    st.sampled_from(
+        ["get_token", "get_token", "refresh", "establish", "load", "invalidate", "wind_up", "disown", "die"]
+    ),
     st.sampled_from([0, 1, 20, PERMISSION_LIFETIME]),
     STORE_FAULTS,
     ANSWERS,
@@ -37,13 +39,16 @@ def do(process: Process, deed: str) -> "TenureError | None":
         call = protocol.refresh()
     else:
         call = protocol.request_token(process.now())
-    if deed in ("disown", "die"):
+    if deed in ("wind_up", "disown", "die"):
         for _ in range(3):
             step = process.next_step()
             if step is not None:
                 process.perform(step)
-        process.next_step()
-        protocol.disown_exchange()
+        if deed == "wind_up":
+            protocol.wind_up()
+        else:
+            process.next_step()
+            protocol.disown_exchange()
     process.run(call)
     assert process.store.seconds - began <= LONGEST
     return call.error

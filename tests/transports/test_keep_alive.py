@@ -112,7 +112,7 @@ def trio_day(patch: pytest.MonkeyPatch) -> list[float]:
     """The same in trio, by `nursery.start`."""
     clock = trio.testing.MockClock(autojump_threshold=0)
     diary = Diary(trio.current_time)
-    patch.setattr("tenure.transports.trio.wall", lambda: BEGIN + trio.current_time())
+    patch.setattr("tenure.transports._trio_runs.wall", lambda: BEGIN + trio.current_time())
 
     async def main() -> None:
         async with (

@@ -193,7 +193,7 @@ def test_a_disk_that_fails_keeps_no_lock(
 def test_closing_between_two_saves_keeps_no_lock(
     new_session: NewSession, emulator: Emulator, store: WatchedStore, clocks: Clocks
 ) -> None:
-    """The exchange is cut off there, and gives nothing back; whoever comes next has the lease all the same."""
+    """Nothing can be saved: nobody waits for the backoff, and whoever comes next has the lease all the same."""
     slow = Policy(deadline=60, attempt_timeout=5, backoff_base=60, backoff_cap=60)
     held = new_session(emulator, store=store, policy=slow)
     held.establish([security_token(emulator, clocks.service)])
@@ -212,6 +212,49 @@ def test_closing_between_two_saves_keeps_no_lock(
         store.release(lease)
     finally:
         gc.enable()
+
+
+def test_closing_between_two_saves_saves_at_once(
+    new_session: NewSession, emulator: Emulator, store: WatchedStore, clocks: Clocks
+) -> None:
+    """Invariants 4 and 8: the pair that has come is not lost for a hiccup of the store."""
+    slow = Policy(deadline=60, attempt_timeout=5, backoff_base=60, backoff_cap=60)
+    held = new_session(emulator, store=store, policy=slow)
+    held.establish([security_token(emulator, clocks.service)])
+    refused = threading.Event()
+    held.session._listener = lambda event: refused.set() if isinstance(event, AttemptFailed) else None
+    with files_limited_to(100):
+        asked = held.start(("refresh",))
+        assert refused.wait(TIMEOUT)
+    held.close()
+    assert asked.outcome().error is None
+    state = store.load(TOKEN_ID).state
+    assert state is not None
+    assert state["pair"]["generation"] == 2  # type: ignore[index]
+    assert outcomes_of(emulator) == ["refreshed"]
+
+
+def test_closing_while_the_lease_is_taken_gives_it_back(
+    new_session: NewSession, emulator: Emulator, store: WatchedStore, clocks: Clocks
+) -> None:
+    """Nothing is sent under it, and nobody who comes next is told of a doubt."""
+    held = new_session(emulator, store=store)
+    held.establish([security_token(emulator, clocks.service)])
+    reached, go_on = store.gates["acquire"] = threading.Event(), threading.Event()
+    asked = held.start(("refresh",))
+    assert reached.wait(TIMEOUT)
+    closing = threading.Thread(target=held.close)
+    closing.start()
+    until(lambda: held.session._is_closed)
+    go_on.set()
+    closing.join(TIMEOUT)
+    assert isinstance(asked.outcome().error, AttemptError)
+    assert outcomes_of(emulator) == []
+    assert held.session.snapshot()["ambiguous"] is False
+    found = store.acquire(TOKEN_ID, 5)
+    assert found.lease is not None
+    assert not found.interrupted
+    store.release(found.lease)
 
 
 @contextmanager

@@ -67,6 +67,8 @@ def test_every_async_method_is_a_checkpoint() -> None:
         with trio.testing.assert_checkpoints():
             await session.refresh()
         with trio.testing.assert_checkpoints():
+            await session.__aenter__()
+        with trio.testing.assert_checkpoints():
             await session.close()
         with trio.testing.assert_checkpoints():
             await session.keep_alive()  # closed, and so done at once

@@ -114,7 +114,7 @@ class TrioSession(HeldSession):
 
 class TrioDriver(Driver):
     name = "trio"
-    clock_modules = ("tenure.transports._session", "tenure.transports.trio")
+    clock_modules = ("tenure.transports._session", "tenure.transports._trio_runs")
     nap = "tenure.transports.trio.LONGEST_NAP"
 
     def make(self, url: Any, token_id: Any, permissions: Any, **options: Any) -> HeldSession:

@@ -109,7 +109,7 @@ def take_token(profile: Profile, use: Callable[[str], object] | None = None) -> 
             use(token)
         with explained(profile):
             session.get_permission_token()  # by now it has looked: a refresh that is due begins here
-            session._wait_until_idle()  # where close() would have it sent no more
+            session._wait_until_idle()  # where close() would let it send nothing more
     return session.current_token() or token
 
 

@@ -436,6 +436,18 @@ def check_an_exchange_that_is_disowned_settles_its_call() -> None:
     assert protocol.next_step(at(100)) is None
 
 
+def check_a_wait_that_is_wound_up_ends() -> None:
+    protocol = established()
+    call = protocol.refresh()
+    next_send(protocol, 100)
+    protocol.receive_response(tenure.Response(429, [], b""), at(100))
+    assert isinstance(protocol.next_step(at(100)), tenure.Sleep)
+    protocol.wind_up()
+    assert protocol.next_step(at(100)) is None  # an exception was thrown into the generator
+    assert isinstance(call.error, tenure.AttemptError)
+    assert protocol.activity == tenure.IDLE
+
+
 def check_no_repr_or_text_holds_a_secret() -> None:
     protocol = new_protocol()
     shown: list[object] = [protocol]

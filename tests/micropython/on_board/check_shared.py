@@ -190,6 +190,27 @@ def check_what_cannot_be_saved_is_kept_back() -> None:
     assert protocol.fresh_token(at(60)) == "permissionToken1"
 
 
+def check_winding_up_gives_the_lease_back_and_saves_what_has_come() -> None:
+    store = Store()
+    protocol = established(store)
+    protocol.refresh()
+    assert isinstance(protocol.next_step(at(100)), tenure.AcquireLease)
+    protocol.wind_up()
+    protocol.receive_state(store.acquire("", 15, 1), at(100))
+    ask_store(protocol, store, 100, tenure.ReleaseLease)
+    assert protocol.next_step(at(100)) is None
+    call = protocol.refresh()
+    ask_store(protocol, store, 101, tenure.AcquireLease)
+    answer_next(protocol, 2, 101)
+    assert isinstance(protocol.next_step(at(101)), tenure.SaveState)
+    protocol.receive_failure(tenure.SendFailure(tenure.STORE_FAILED, "a hiccup"), at(101))
+    assert isinstance(protocol.next_step(at(101)), tenure.Sleep)
+    protocol.wind_up()
+    ask_store(protocol, store, 101, tenure.SaveState)
+    assert call.error is None
+    assert protocol.fresh_token(at(101)) == "permissionToken2"
+
+
 def main() -> None:
     checks = globals()
     for name in sorted(checks):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tenure import ACTIVE, Instant, LoadState, Policy, SendFailure, SendRequest, Stored
+from tenure import ACTIVE, AuthorizationProtocol, Instant, LoadState, Policy, SendFailure, SendRequest, Stored
 from tenure.session import Session
 from tenure.shared import SharedExchange
 from tenure.steps import Sleep
@@ -108,6 +108,26 @@ def forget_a_pair_that_cannot_be_saved(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SharedExchange, "_save", save_or_forget)
 
 
+def cut_off_a_step_at_the_end(patch: pytest.MonkeyPatch, condition: Callable[[Session], bool]) -> None:
+    wind_up = AuthorizationProtocol.wind_up
+
+    def end(self: AuthorizationProtocol) -> None:
+        if self._exchange is not None and condition(self.held):
+            self._exchange.close()
+            self._end()
+        wind_up(self)
+
+    patch.setattr(AuthorizationProtocol, "wind_up", end)
+
+
+def keep_the_lease_at_the_end(patch: pytest.MonkeyPatch) -> None:
+    cut_off_a_step_at_the_end(patch, lambda session: session.unsaved is None)
+
+
+def drop_at_the_end_what_waits_to_be_saved(patch: pytest.MonkeyPatch) -> None:
+    cut_off_a_step_at_the_end(patch, lambda session: session.unsaved is not None)
+
+
 def install_before_it_is_saved(patch: pytest.MonkeyPatch) -> None:
     def install_and_save(self: SharedExchange, pair: TokenPair, now: Instant) -> Steps:
         self._install(pair, now)
@@ -204,6 +224,7 @@ SUSPENDED = replace(CALM, suspends=True, machines=4, grace=5, trouble=0.3, opera
 CRASHING = replace(CALM, crashes=True, grace=0)
 TROUBLED = replace(CALM, trouble=0.3, grace=0)
 STORE_TROUBLED = replace(CALM, store_trouble=0.5)
+ENDING = replace(CALM, crashes=True, store_trouble=0.3, grace=0)
 STORE_AWAY = replace(CALM, store=FILE, machines=1, outages=True)
 
 BREAKS: dict[Break, tuple[str, Settings]] = {
@@ -221,6 +242,8 @@ BREAKS: dict[Break, tuple[str, Settings]] = {
     refresh_although_others_have: ("5", CALM),
     save_without_looking_at_the_lease: ("6", PAUSED_PAIR),
     never_give_the_lease_back: ("7", CALM),
+    keep_the_lease_at_the_end: ("7", CRASHING),
+    drop_at_the_end_what_waits_to_be_saved: ("4", ENDING),
     wait_for_others_for_ever: ("7", PAUSED_FILE),
     look_without_an_end: ("7", CALM),
     install_before_it_is_saved: ("8", CALM),

@@ -29,7 +29,7 @@ def of_callers(ask: Operation) -> Operation:
     """Callers live in a process: they ask nothing while it does not run."""
 
     def asked(world: "FleetWorld", process: "Process", rng: Random) -> None:
-        if process.is_alive and not process.is_stopped:
+        if process.is_alive and not process.is_stopped and not process.is_ending:
             ask(world, process, rng)
 
     return asked
@@ -108,6 +108,13 @@ def kill(world: "FleetWorld", process: "Process", rng: Random) -> None:
     if process.is_alive:
         world.note(process.index, "KILLED")
         process.kill()
+
+
+@of_callers
+def end(world: "FleetWorld", process: "Process", rng: Random) -> None:
+    """It closes its session and ends."""
+    world.note(process.index, "ends")
+    process.end()
 
 
 def start(world: "FleetWorld", process: "Process", rng: Random) -> None:
@@ -208,6 +215,8 @@ OPERATIONS: dict[str, Operation] = {
     "leave": leave,
     "kill": kill,
     "kill_at_a_point": at_a_point(kill),
+    "end": end,
+    "end_at_a_point": at_a_point(end),
     "start": start,
     "pause": pause,
     "pause_at_a_point": at_a_point(pause),

@@ -72,6 +72,9 @@ class Issued:
     saved_late: float = 0.0  # seconds that a save took, by which others take it for younger than it is
 
 
+SAVES = 3  # that a process tries at least before it gives up on a pair
+
+
 class FleetOracle:
     """Checks invariants 1 to 9 (DESIGN.md) over all processes. Each method is told a fact when it happens."""
 
@@ -97,6 +100,8 @@ class FleetOracle:
         self.newest_held: dict[Who, int] = {}
         self.to_save: dict[Who, set[str]] = {}  # permission tokens that came, and must be saved
         self.to_tell: dict[Who, set[str]] = {}  # refresh tokens that were refused, which the store must know
+        self.newest_come: dict[Who, str] = {}  # permission token of the pair that came last
+        self.failed_saves: Counter[Who] = Counter()  # since then
         self.store_failed: set[Who] = set()  # since its last answer from the server
         self.lost_lease: set[Who] = set()  # likewise
         self.reused: list[Request] = []  # requests that the server took for reuse, after an ambiguous outcome
@@ -168,6 +173,8 @@ class FleetOracle:
         self.lost_lease.discard(process.who)
         if token is not None and report.status in (200, *REFUSED_STATUSES):
             self.presented[token].answered.add(process.who)
+        if permission_token is not None:
+            self.newest_come[process.who], self.failed_saves[process.who] = permission_token, 0
         if permission_token is not None and not flight.is_excused:
             self.to_save.setdefault(process.who, set()).add(permission_token)
         elif token is not None and report.status in REFUSED_STATUSES:
@@ -177,7 +184,14 @@ class FleetOracle:
 
     def died(self, process: "Process") -> None:
         """A process is no more."""
-        kept: tuple[dict[Who, Any], ...] = (self.flights, self.leased_at, self.newest_held, self.to_save, self.to_tell)
+        kept: tuple[dict[Who, Any], ...] = (
+            self.flights,
+            self.leased_at,
+            self.newest_held,
+            self.to_save,
+            self.to_tell,
+            self.newest_come,
+        )
         for facts in kept:
             facts.pop(process.who, None)
 
@@ -188,6 +202,7 @@ class FleetOracle:
         if isinstance(report, SendFailure):
             (self.lost_lease if report.kind == LEASE_LOST else self.store_failed).add(process.who)
             if report.kind == STORE_FAILED and isinstance(step, SaveState):
+                self.failed_saves[process.who] += 1
                 self.to_save.pop(process.who, None)  # its process keeps it, and saves it when it is asked for a token
             return
         if isinstance(step, AbandonLease):
@@ -232,6 +247,17 @@ class FleetOracle:
         refused = self.to_tell.pop(process.who, set())
         if process.who not in self.lost_lease and any(token not in self.spent for token in refused):
             self.fail(4, "a refusal has come, and the store is not told although it is there")
+
+    def ended(self, process: "Process") -> None:
+        """A process has closed its session: what has come is not lost for one failure of the store."""
+        token = self.newest_come.get(process.who)
+        if token is None or token in self.saved or self.has_expired or not self.is_trusted:
+            return
+        if process.who in self.lost_lease or process.world.settings.blind:
+            return
+        self.checked.update([4])
+        if self.failed_saves[process.who] < SAVES:
+            self.fail(4, "a pair has come, and its process ends without having tried to save it as often as it should")
 
     # The callers
 

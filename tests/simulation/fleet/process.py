@@ -61,6 +61,7 @@ class Process:
         """A new process begins; it knows nothing but its configuration."""
         self.life += 1
         self.is_alive = True
+        self.is_ending = False
         self.stopped_until = 0.0  # true time
         self.stopped_for = 0.0  # seconds, in all
         self.callers: list[Caller] = []
@@ -106,6 +107,14 @@ class Process:
         self.callers, self.left = [], []
         self.world.store.drop(self.who)
         self.world.oracle.died(self)
+
+    def end(self) -> None:
+        """Let it end by itself, as a program does that closes its session: it begins nothing more."""
+        self.is_ending = True
+        self.protocol.wind_up()
+        self.look_around()
+        if self.pump is None:
+            self.kill()
 
     # Callers
 
@@ -163,6 +172,9 @@ class Process:
         else:
             self.pump = None
             self.world.oracle.exchange_over(self)
+            if self.is_ending:
+                self.world.oracle.ended(self)
+                self.kill()
 
     def _lies_still(self, life: int) -> bool:
         """Return True if the process is gone, or stopped; then it goes on later."""

@@ -1,18 +1,17 @@
-# How the asyncio driver finds and connects a socket. A socket of our own, so that TCP and TLS are told apart.
+# How the asyncio driver finds and connects a socket. A socket of our own, so that TCP and TLS are told apart. Compare
+# _trio_connect.py.
 #
 # A name may have several addresses, and the way to one of them may be dead without a word. So the next one is tried
-# beside it after a moment (RFC 8305), as trio does; else a silent address would use up the time of every attempt.
+# beside it after a moment (RFC 8305), as trio's does; else a silent address would use up the time of every attempt.
 
 import asyncio
 import socket
 from functools import partial
-from typing import Any
+
+from ._addresses import MOMENT, Address, look_up, numeric
+from ._asyncio_shield import on_a_new_thread
 
 __all__ = ["open_socket"]
-
-MOMENT = 0.25  # seconds in which an address may answer before the next one is tried as well
-
-Address = tuple[int, Any]  # family; host and port, and what else belongs to them
 
 
 async def open_socket(loop: asyncio.AbstractEventLoop, host: str, port: int) -> socket.socket:
@@ -21,7 +20,7 @@ async def open_socket(loop: asyncio.AbstractEventLoop, host: str, port: int) -> 
     Raises:
         OSError: none does, or there is none; this is what the last one said.
     """
-    addresses = await _addresses_of(loop, host, port)
+    addresses = await _addresses_of(host, port)
     if len(addresses) > 1:
         return await _race(loop, addresses)
     for family, address in addresses:
@@ -35,15 +34,8 @@ async def open_socket(loop: asyncio.AbstractEventLoop, host: str, port: int) -> 
     raise OSError("no address")
 
 
-async def _addresses_of(loop: asyncio.AbstractEventLoop, host: str, port: int) -> list[Address]:
-    for family in (socket.AF_INET, socket.AF_INET6):  # an address needs no look-up, which would take a thread
-        try:
-            socket.inet_pton(family, host)
-            return [(family, (host, port))]
-        except OSError:
-            pass
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [(each[0], each[4]) for each in found]
+async def _addresses_of(host: str, port: int) -> list[Address]:
+    return numeric(host, port) or await on_a_new_thread(look_up, host, port)
 
 
 def _new_socket(family: int) -> socket.socket:

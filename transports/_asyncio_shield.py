@@ -7,7 +7,8 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from .. import AMBIGUOUS, STORE_FAILED, Request, Response, SendFailure
 
@@ -18,11 +19,13 @@ __all__ = [
     "cancellations_of",
     "in_a_task_of_its_own",
     "in_a_thread",
+    "on_a_new_thread",
     "take_back_one",
 ]
 
 GRACE = 1.0  # seconds that a send= or a store of the user's may exceed its time-out before it is given up
 
+Answer = TypeVar("Answer")
 Send = Callable[[Request, float], Awaitable[Response]]
 Take = Callable[[Response], None]
 BoundedSend = Callable[[Request, float, Take], Awaitable[Response]]  # may pass on an answer before it returns it
@@ -54,9 +57,23 @@ async def in_a_thread(ask: Callable[[Any], Any], store: Any, seconds: float) -> 
     Raises:
         CancelledWithReport: cancelled meanwhile, and this is what came of it.
     """
-    # A future and no task: `asyncio.run` cancels tasks when it ends, and waits for its threads.
-    working = asyncio.get_running_loop().run_in_executor(None, ask, store)
+    working = on_a_new_thread(ask, store)  # a future and no task: `asyncio.run` cancels tasks when it ends
     return await _outlast(working, seconds, SendFailure(STORE_FAILED, "it has taken too long"))
+
+
+def on_a_new_thread(ask: Callable[..., Answer], *arguments: object) -> "asyncio.Future[Answer]":
+    """Begin to call `ask(*arguments)` on a thread of its own.
+
+    Not on one of the loop's: they may all be held by callers who wait for what is being fetched here.
+
+    Raises:
+        RuntimeError: the thread cannot be started.
+    """
+    executor = ThreadPoolExecutor(1, thread_name_prefix="tenure")
+    try:
+        return asyncio.get_running_loop().run_in_executor(executor, ask, *arguments)
+    finally:
+        executor.shutdown(wait=False)  # the thread ends with its work
 
 
 async def _outlast(work: "asyncio.Future[Any]", seconds: float, late: SendFailure) -> Any:

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from time import time as wall
+from typing import cast
 
 from .. import NOT_SENT, Request, Response, SendFailure
 from ..steps import latest_start
@@ -100,7 +101,7 @@ class _Conversation(asyncio.Protocol):
             return None
         except asyncio.CancelledError:
             self.was_cancelled = not self._is_late or take_back_one(task) > before
-        except (OSError, ValueError) as problem:  # an ssl.SSLError is an OSError, a name that cannot be a ValueError
+        except Exception as problem:  # whatever it is, nothing has left
             return self._exchange.failure(problem)
         finally:
             self._connecting = None
@@ -139,7 +140,11 @@ class _Conversation(asyncio.Protocol):
         assert transport is not None
         if self._report is not None:  # the connection has ended already
             return
-        self._exchange.prepare()
+        try:
+            self._exchange.prepare()
+        except Exception as problem:  # such as a header that h11 does not let pass
+            self._settle(self._exchange.failure(problem))
+            return
         transport.set_write_buffer_limits(high=1, low=0)  # so that "paused" means: not all was handed on
         if self._loop.time() >= self._starts_by or wall() >= self._starts_by_wall:
             # The whole process was stopped or suspended in the meantime: by now this may be somebody else's turn.
@@ -172,8 +177,7 @@ class _Conversation(asyncio.Protocol):
             self._timer = self._loop.call_later(LAST_LOOK, lambda: self._settle(self._exchange.failure()))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # in what it does; uvloop's do not derive from it
 
     def data_received(self, data: bytes) -> None:
         if self._report is None:

@@ -25,6 +25,8 @@ except ImportError as problem:
 __all__ = ["HttpExchange"]
 
 MAX_HEAD = 64 * 1024  # bytes of status line and headers
+MAX_MEMBERS = 1000  # of a packed body; each costs, and may hold nothing
+MEMBER = b"\x1f\x8b"  # the first bytes of a member of a gzip body
 PACKED = (b"gzip", b"x-gzip", b"deflate")  # content codings that cost a body nothing but a library call
 
 # How far an exchange has come; also the words for people.
@@ -51,7 +53,7 @@ class HttpExchange:
         self.place = CONNECT
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
         self._request = request
-        self._target = parts.path or "/"
+        self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._authority = parts.netloc
         self._data: bytes | None = None
         self._head: h11.Response | None = None
@@ -136,13 +138,13 @@ class HttpExchange:
     def _plain_body(self) -> bytes:
         """Unpack the body, if a gateway has packed it unasked: it may be a pair, which must not be lost."""
         assert self._head is not None
-        is_packed = any(name == b"content-encoding" and value.lower() in PACKED for name, value in self._head.headers)
+        named = b",".join(value for name, value in self._head.headers if name == b"content-encoding")
+        is_packed = any(coding.strip() in PACKED for coding in named.lower().split(b","))
         if not is_packed or not self._body or len(self._body) > MAX_BODY:
             return bytes(self._body)
         with suppress(zlib.error):
-            unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, as its first bytes say
-            body = unpacker.decompress(self._body, MAX_BODY + 1)
-            if unpacker.eof or len(body) > MAX_BODY:
+            body = _unpacked(bytes(self._body))
+            if body is not None:
                 return body
         raise SendFailure(AMBIGUOUS, "the answer is packed, and cannot be unpacked")
 
@@ -158,3 +160,20 @@ class HttpExchange:
         if isinstance(problem, OSError) and problem.errno and not isinstance(problem, (ssl.SSLError, socket.gaierror)):
             name = os.strerror(problem.errno)
         return SendFailure(kind, f"{name} while {self.place}")
+
+
+def _unpacked(packed: bytes) -> bytes | None:
+    """Return what is in `packed`, one byte too many if it is too much; None if it is cut off.
+
+    gzip is made of members, one behind the other (RFC 1952); what stands behind the last one means nothing.
+    """
+    body = b""
+    for _ in range(MAX_MEMBERS):
+        unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, as its first bytes say
+        body += unpacker.decompress(packed, MAX_BODY + 1 - len(body))
+        packed = unpacker.unused_data
+        if len(body) > MAX_BODY or (unpacker.eof and not packed.startswith(MEMBER)):
+            return body
+        if not unpacker.eof:
+            break
+    return None

@@ -52,13 +52,16 @@ async def in_a_thread(ask: Callable[..., Any], store: Any, seconds: float) -> An
     run = trio.lowlevel.current_trio_token()
 
     def give_up() -> None:
-        with contextlib.suppress(trio.RunFinishedError):
+        # The run has ended; or, an OSError, its host has given it up, and with it the socket that would wake it.
+        with contextlib.suppress(trio.RunFinishedError, OSError):
             run.run_sync_soon(scope.cancel)
 
     with trio.CancelScope(shield=True) as scope:
         limit = watch(seconds, give_up, GRACE)
         try:
-            return await trio.to_thread.run_sync(ask, store, abandon_on_cancel=True)
+            # Not with trio's own limiter: its slots may all be held by threads that wait for what is being saved here.
+            slot = trio.CapacityLimiter(1)
+            return await trio.to_thread.run_sync(ask, store, limiter=slot, abandon_on_cancel=True)
         finally:
             limit.end()
     raise SendFailure(STORE_FAILED, "it has taken too long")

@@ -8,7 +8,6 @@
 # at the next checkpoint, and over TLS there are several of them while what has already come is read.
 
 import selectors
-import socket
 import ssl
 from time import time as wall
 
@@ -17,6 +16,7 @@ import trio
 from .. import NOT_SENT, Request, Response, SendFailure
 from ..steps import latest_start
 from ._http11 import HttpExchange
+from ._trio_connect import open_stream
 
 __all__ = ["StreamSender"]
 
@@ -47,7 +47,7 @@ class StreamSender:
         line = _Line(exchange, timeout)
         try:
             with trio.CancelScope(deadline=line.ends_at):
-                tcp = line.tcp = await _open(exchange.host, exchange.port)
+                tcp = line.tcp = await open_stream(exchange.host, exchange.port)
                 try:
                     stream = await self._secure(exchange, line)
                     with trio.CancelScope(shield=True):
@@ -65,7 +65,7 @@ class StreamSender:
             failure = known
         except trio.Cancelled:
             failure = SendFailure(NOT_SENT, f"cancelled while {exchange.place}")
-        except (OSError, ValueError, trio.BrokenResourceError) as problem:
+        except Exception as problem:  # whatever it is: how far the exchange has come says what it means
             failure = exchange.failure(problem.__cause__ or problem)
         # Out here, so that its traceback does not hold the other one; nor frames with what was sent and has come.
         raise failure.with_traceback(None)
@@ -79,26 +79,6 @@ class StreamSender:
         secured = trio.SSLStream(line, self._context, server_hostname=exchange.host, https_compatible=True)
         await secured.do_handshake()
         return secured
-
-
-async def _open(host: str, port: int) -> trio.SocketStream:
-    """Connect to the first address that answers."""
-    try:  # an address needs no look-up, and no race between several
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:
-        try:
-            return await trio.open_tcp_stream(host, port)
-        except BaseException:
-            await trio.lowlevel.checkpoint_if_cancelled()  # a plain Cancelled, where older trios raise a group of them
-            raise
-    family, kind, number, _, address = addresses[0]
-    sock = trio.socket.socket(family, kind, number)
-    try:
-        await sock.connect(address)
-        return trio.SocketStream(sock)
-    except BaseException:
-        sock.close()
-        raise
 
 
 class _Line(trio.abc.Stream):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 from tenure import AuthorizationProtocol, Call, Request, Response, TenureError, UsageError
-from tenure.transports import _trio_runs
+from tenure.transports import _session, _trio_runs
 from tenure.transports.trio import AuthorizationSession
 
 from .driver_helpers import QUICK, TOKEN_ID
@@ -140,7 +140,7 @@ def test_what_is_asked_of_the_core_is_safe_from_ctrl_c(monkeypatch: pytest.Monke
 def test_ctrl_c_does_not_set_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may come while the session looks at the clock of a new run for the first time."""
     clock = _trio_runs.RunsClock()
-    read_clocks = _trio_runs.read_clocks
+    read_clocks = _session.read_clocks
 
     def interrupted() -> Any:
         monkeypatch.setattr(_trio_runs, "read_clocks", read_clocks)

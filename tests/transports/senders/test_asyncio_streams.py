@@ -3,14 +3,15 @@
 import asyncio
 import gc
 import sys
+from typing import Any
 
 import pytest
 from tenure import NOT_SENT, SendFailure
 from tenure.transports import _asyncio_streams
 from tenure.transports._asyncio_shield import CancelledWithReport
 
-from ..loopback import Loopback, full_backlog, read_request
-from .streams import HELLO, SOON, AsyncioSender, failure_of, post
+from ..loopback import Loopback, answer, full_backlog, read_request
+from .streams import HELLO, SOON, AsyncioSender, answer_to, failure_of, post
 
 
 @pytest.mark.parametrize("how", ["by a reset", "by an end", "by words of its own"])
@@ -31,6 +32,28 @@ def test_asyncio_connection_that_ends_before_the_first_byte(how: str, monkeypatc
         assert failure_of(AsyncioSender(), server.origin).kind == NOT_SENT
     assert not any(received)
     gc.collect()
+
+
+class ForeignTransport:
+    """A transport that does all that one of asyncio's does, and is none."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+def test_asyncio_transports_need_not_derive_from_its_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of uvloop do not."""
+    before = _asyncio_streams._Conversation.connection_made
+
+    def connection_made(self: _asyncio_streams._Conversation, transport: Any) -> None:
+        before(self, ForeignTransport(transport))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(_asyncio_streams._Conversation, "connection_made", connection_made)
+    with Loopback(answer(HELLO)) as server:
+        assert answer_to(AsyncioSender(), server.origin).body == b"hello"
 
 
 def test_asyncio_time_out_takes_its_own_cancellation_back(monkeypatch: pytest.MonkeyPatch) -> None:

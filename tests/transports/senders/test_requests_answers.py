@@ -35,6 +35,15 @@ def test_a_request_arrives_as_it_is(send: RequestsSender, emulator: Emulator) ->
     assert response.status == 404
 
 
+def test_a_query_is_part_of_what_is_asked_for(send: RequestsSender, emulator: Emulator) -> None:
+    """A dialect may refresh at a path with one."""
+    witness = emulator.faults.add(Witness(), kind=ANY, times=None)
+    for end in ("/refresh?tenant=5&x=%2F", "?tenant=5"):
+        send(post(emulator.origin + end), TIMEOUT)
+    targets = [request.url.removeprefix(emulator.origin) for request in witness.requests]
+    assert targets == ["/refresh?tenant=5&x=%2F", "/?tenant=5"]
+
+
 @pytest.mark.parametrize("code", [200, 204, 301, 304, 307, 400, 401, 418, 429, 500, 503, 599])
 def test_every_status_is_an_answer(send: RequestsSender, emulator: Emulator, code: int) -> None:
     """Whatever its status, an answer is an answer: what it means is the core's business."""

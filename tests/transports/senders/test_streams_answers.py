@@ -1,6 +1,7 @@
 # _asyncio_streams.py and _trio_streams.py: a Request in, a Response out.
 
 import gc
+import gzip
 import socket
 import threading
 import time
@@ -26,6 +27,15 @@ def test_a_request_arrives_as_it_is(sender: Sender, emulator: Emulator) -> None:
     (request,) = witness.requests
     assert (request.method, request.body) == ("POST", BODY)
     assert dict(request.headers)["connection"] == "close"
+
+
+def test_a_query_is_part_of_what_is_asked_for(sender: Sender, emulator: Emulator) -> None:
+    """A dialect may refresh at a path with one."""
+    witness = emulator.faults.add(Witness(), kind=ANY, times=None)
+    for end in ("/refresh?tenant=5&x=%2F", "?tenant=5"):
+        answer_to(sender, emulator.origin + end)
+    targets = [request.url.removeprefix(emulator.origin) for request in witness.requests]
+    assert targets == ["/refresh?tenant=5&x=%2F", "/?tenant=5"]
 
 
 def test_a_redirect_is_not_followed(sender: Sender, emulator: Emulator) -> None:
@@ -56,6 +66,44 @@ def test_an_answer_that_ends_with_the_connection(sender: Sender) -> None:
     """RFC 9112, section 6.3: without a length the body is what comes until the end."""
     with Loopback(answer(b"HTTP/1.1 200 OK\r\n\r\nhello")) as server:
         assert answer_to(sender, server.origin).body == b"hello"
+
+
+PACKED = {
+    "two members": gzip.compress(b"hel") + gzip.compress(b"lo"),
+    "one that is empty": gzip.compress(b"") + gzip.compress(b"hello"),
+    "what is no member behind it": gzip.compress(b"hello") + bytes(10),
+}
+
+
+@pytest.mark.parametrize("coding", [b"gzip", b"gzip, identity", b"Identity,GZip"])
+@pytest.mark.parametrize("packed", PACKED.values(), ids=PACKED)
+def test_an_answer_that_a_gateway_has_packed(sender: Sender, packed: bytes, coding: bytes) -> None:
+    """RFC 1952: gzip is made of members, one behind the other. It may be a pair, of which nothing must be missing."""
+    with Loopback(answer(b"HTTP/1.1 200 OK\r\ncontent-encoding: " + coding + b"\r\n\r\n" + packed)) as server:
+        assert answer_to(sender, server.origin).body == b"hello"
+
+
+@pytest.mark.parametrize("half", [1, 2])
+def test_an_answer_of_too_many_members(sender: Sender, half: int) -> None:
+    """The bound is on what is unpacked, from however many members, and reaching it is enough to see that."""
+    member = gzip.compress(bytes(MAX_BODY // half))
+    with Loopback(answer(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n" + member * 3)) as server:
+        assert len(answer_to(sender, server.origin).body) == MAX_BODY + 1
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        gzip.compress(b"hello") + gzip.compress(b"hello")[:-1],
+        gzip.compress(b"hello") + b"\x1f\x8bhello",
+        gzip.compress(b"") * 50_000,
+    ],
+    ids=["cut off", "broken", "members for ever"],
+)
+def test_an_answer_that_goes_on_with_a_member_that_is_none(sender: Sender, packed: bytes) -> None:
+    """Something was answered, and nobody knows what. Nor does anybody spend minutes on finding out."""
+    with Loopback(answer(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n" + packed)) as server:
+        assert failure_of(sender, server.origin).kind == AMBIGUOUS
 
 
 def test_an_answer_of_10_megabytes_is_not_read_to_the_end(sender: Sender, emulator: Emulator) -> None:

@@ -2,12 +2,15 @@
 
 import socket
 import threading
+from typing import Any
+from urllib.parse import urlsplit
 
+import pytest
 from tenure import NOT_SENT, Response, SendFailure
 from tenure.transports.emulator import ANY, Emulator, hold_answer
 
 from ..drivers import TIMEOUT
-from ..loopback import Loopback
+from ..loopback import Loopback, full_backlog, names
 from .streams import BIG, HELLO, Sender, post
 
 
@@ -26,6 +29,26 @@ def test_cancelled_before_the_first_byte(sender: Sender) -> None:
         report = sender.send_and_cancel(post(url), begun, lambda: None)
     assert isinstance(report, SendFailure)
     assert (report.kind, report.reason) == (NOT_SENT, "cancelled while shaking hands (TLS)")
+
+
+def test_cancelled_while_several_addresses_are_tried(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 8305: none of the sockets stays behind, however many are being connected."""
+    connect, begun = socket.socket.connect, threading.Event()
+    tried: list[socket.socket] = []
+
+    def connect_and_tell(self: socket.socket, address: Any) -> None:
+        tried.append(self)
+        if len(tried) == 2:
+            begun.set()
+        connect(self, address)
+
+    with full_backlog() as silent:
+        names(monkeypatch, *[("127.0.0.1", urlsplit(silent).port or 0)] * 3)
+        monkeypatch.setattr(socket.socket, "connect", connect_and_tell)
+        report = sender.send_and_cancel(post("http://localhost/"), begun, lambda: None)
+    assert isinstance(report, SendFailure)
+    assert (report.kind, report.reason) == (NOT_SENT, "cancelled while connecting")
+    assert [sock.fileno() for sock in tried] == [-1, -1]
 
 
 def test_cancelled_while_the_answer_is_awaited(sender: Sender, emulator: Emulator) -> None:

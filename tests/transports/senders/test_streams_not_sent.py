@@ -4,9 +4,10 @@ import gc
 import socket
 import ssl
 import sys
+from typing import Any
 
 import pytest
-from tenure import NOT_SENT
+from tenure import NOT_SENT, Request, SendFailure
 from tenure.transports.emulator import Emulator
 
 from ..drivers import TIMEOUT
@@ -29,6 +30,18 @@ def test_a_name_that_does_not_resolve(sender: Sender, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     assert failure_of(sender, "https://example.invalid/").kind == NOT_SENT
+
+
+@pytest.mark.parametrize("problem", [RuntimeError("can't start new thread"), MemoryError(), LookupError("idna")])
+def test_a_look_up_that_fails_in_any_way(sender: Sender, monkeypatch: pytest.MonkeyPatch, problem: Exception) -> None:
+    """Whatever it is that goes wrong before the first byte: not sent."""
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise problem
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    failure = failure_of(sender, "https://example.invalid/")
+    assert (failure.kind, failure.reason) == (NOT_SENT, f"{type(problem).__name__} while connecting")
 
 
 def test_a_name_that_cannot_be_one(sender: Sender) -> None:
@@ -122,3 +135,21 @@ def test_a_context_that_cannot_be_made_is_not_sent(
     with Loopback(read_request, certificate) as server:
         failure = failure_of(kind(), server.origin)
     assert (failure.kind, failure.reason) == (NOT_SENT, "Permission denied while shaking hands (TLS)")
+
+
+def test_a_context_that_is_none_is_not_sent(kind: type[Sender], certificate: Certificate) -> None:
+    """`ssl_context=` may be given anything."""
+    nonsense: Any = "context"
+    with Loopback(read_request, certificate) as server:
+        failure = failure_of(kind(nonsense), server.origin)
+    assert failure.kind == NOT_SENT
+    assert failure.reason.endswith(" while shaking hands (TLS)")
+    gc.collect()
+
+
+def test_a_request_that_is_none_is_not_sent(sender: Sender, emulator: Emulator) -> None:
+    """A header that h11 does not let pass; it says so when the connection stands."""
+    report = sender.send(Request("POST", emulator.url, (("x", "s3cr3t\n"),), b""), TIMEOUT)
+    assert isinstance(report, SendFailure)
+    assert (report.kind, report.reason) == (NOT_SENT, "LocalProtocolError while connecting")
+    assert emulator.statistics.requests == 0

@@ -29,11 +29,11 @@ def main() -> int:
         furnish(ROOT, Path(folder), files)
         try:
             run_tool(Path(folder), options.jobs)
+            mutants = read_results(Path(folder), files)
+            mutants += break_constants(Path(folder), files, judges_of(files), options.jobs)
         except CleanRunFailed as failed:
             print(failed)
             return 1
-        mutants = read_results(Path(folder), files)
-        mutants += break_constants(Path(folder), files, judges_of(files), options.jobs)
     report = Report(mutants, read_justified(JUSTIFIED.read_text(encoding="utf-8")), files)
     print_report(report, len(mutants), time.monotonic() - began)
     return 0 if report.is_good else 1

@@ -16,9 +16,14 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from .survivors import KILLED, SURVIVED, TIMED_OUT, Mutant
+from .workshop import CleanRunFailed
 
 LEFT_ALONE = {"__all__", "__slots__", "TYPE_CHECKING", "_HOMES"}
 TIMEOUT = 300  # seconds; the tests take some ten
+
+# A test failed, or could not be imported. With anything else, as a command line that pytest cannot read, nothing was
+# asked of the core; survivors.py has the numbers of the tool, which has a way of its own to run the tests.
+OUTCOMES = {0: SURVIVED, 1: KILLED, 2: KILLED}
 
 
 def breaks_in(source: str) -> "Iterator[tuple[str, str]]":
@@ -92,7 +97,11 @@ class Places:
 
 
 def break_constants(copy: Path, files: Collection[str], tests: Collection[str], jobs: int) -> "list[Mutant]":
-    """Run the tests of the folder `copy` against each break, `jobs` at a time, each in a copy of its own."""
+    """Run the tests of the folder `copy` against each break, `jobs` at a time, each in a copy of its own.
+
+    Raises:
+        CleanRunFailed: they do not pass as long as nothing is broken.
+    """
     folders: SimpleQueue[Path] = SimpleQueue()
     for number in range(jobs):
         folder = copy / f"constants-{number}"
@@ -113,8 +122,17 @@ def break_constants(copy: Path, files: Collection[str], tests: Collection[str], 
         for file in files
         for name, broken in breaks_in((copy / "tenure" / file).read_text(encoding="utf-8"))
     ]
+    if tasks:
+        judge_whole(copy / "constants-0", tasks[0][0], tests)
     with ThreadPoolExecutor(jobs) as pool:
         return list(pool.map(judge, tasks))
+
+
+def judge_whole(folder: Path, file: str, tests: Collection[str]) -> None:
+    """Run the tests while nothing is broken: only then a failure says anything about a break."""
+    done = run_tests(folder, file, tests)
+    if done.returncode:
+        raise CleanRunFailed(done.stdout + done.stderr)
 
 
 def judge_break(folder: Path, file: str, name: str, broken: str, tests: Collection[str]) -> Mutant:
@@ -122,14 +140,9 @@ def judge_break(folder: Path, file: str, name: str, broken: str, tests: Collecti
     path = folder / "tenure" / file
     whole = path.read_text(encoding="utf-8")
     path.write_text(broken, encoding="utf-8")
-    # Without bytecode: two breaks within one second would pass for each other.
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(folder)}
-    nearest = Path("tests", "core", file).with_name(f"test_{Path(file).name}")  # the likeliest to notice
-    first = [str(nearest)] if (folder / nearest).exists() else []
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not once", *first, *tests]
     try:
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=TIMEOUT)
-        outcome = KILLED if done.returncode else SURVIVED
+        code = run_tests(folder, file, tests).returncode
+        outcome = OUTCOMES.get(code, f"unclear: {code}")
     except subprocess.TimeoutExpired:
         outcome = TIMED_OUT
     finally:
@@ -137,3 +150,13 @@ def judge_break(folder: Path, file: str, name: str, broken: str, tests: Collecti
     mutant = Mutant(file, name, outcome)
     mutant.take_diff("\n".join(difflib.unified_diff(whole.splitlines(), broken.splitlines(), n=0, lineterm="")))
     return mutant
+
+
+def run_tests(folder: Path, file: str, tests: Collection[str]) -> "subprocess.CompletedProcess[str]":
+    """Run the tests in that folder, first those of that file."""
+    # Without bytecode: two breaks within one second would pass for each other.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(folder)}
+    nearest = Path("tests", "core", file).with_name(f"test_{Path(file).name}")  # the likeliest to notice
+    first = [str(nearest)] if (folder / nearest).exists() else []
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not once", *first, *tests]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from .constants import breaks_in
+from . import constants
+from .constants import break_constants, breaks_in, judge_break
 from .survivors import KILLED, SURVIVED, TIMED_OUT, UNREACHED, Mutant, Report, read_justified, read_mutant
-from .workshop import LIVES, files_of, furnish, judges_of, open_properties
+from .workshop import LIVES, CleanRunFailed, files_of, furnish, judges_of, open_properties
 
 pytestmark = pytest.mark.once
 
@@ -169,6 +170,47 @@ def test_constants_are_broken_one_at_a_time() -> None:
         ("TABLE", "A: {X: B, Y: B},"),
         ("C.reports", "reports = ()"),
     ]
+
+
+def let_tests_end_with(code: int, patch: pytest.MonkeyPatch) -> None:
+    """Let the tests that judge a constant end with this exit status of pytest's."""
+    patch.setattr(constants, "run_tests", lambda *_: subprocess.CompletedProcess([], code, "what they", " said"))
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome", "lives"),
+    [
+        (0, SURVIVED, True),
+        (1, KILLED, False),
+        (2, KILLED, False),
+        (4, "unclear: 4", True),
+        (5, "unclear: 5", True),
+        (-11, "unclear: -11", True),
+    ],
+)
+def test_broken_constant_is_noticed_by_tests_that_ran(
+    code: int, outcome: str, lives: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A test that failed, or whose import did, has noticed it; a pytest that ran no test has not."""
+    let_tests_end_with(code, monkeypatch)
+    path = tmp_path / "tenure" / "tokens.py"
+    path.parent.mkdir()
+    path.write_text("A = 1\n", encoding="utf-8")
+    mutant = judge_break(tmp_path, "tokens.py", "A", "A = 2\n", ["tests/core"])
+    assert (mutant.outcome, mutant.lives) == (outcome, lives)
+    assert (mutant.removed, mutant.added) == (("A = 1",), ("A = 2",))
+    assert path.read_text(encoding="utf-8") == "A = 1\n"
+
+
+@pytest.mark.parametrize("code", [1, 4, 5])
+def test_constants_are_not_broken_before_the_tests_pass(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever they say of a broken core then, they would say of the whole one as well."""
+    let_tests_end_with(code, monkeypatch)
+    furnish(ROOT, tmp_path, [])
+    with pytest.raises(CleanRunFailed, match="what they said"):
+        break_constants(tmp_path, ["policy.py", "snapshot.py"], ["tests/core"], 1)
 
 
 def test_property_becomes_a_function_and_an_assignment() -> None:

@@ -37,7 +37,7 @@ track_dependencies = false
 
 
 class CleanRunFailed(Exception):
-    """The tests do not even pass on what is not broken; the text is the tool's output."""
+    """The tests do not even pass on what is not broken; the text is what the tool or the tests have printed."""
 
 
 def files_of(core: Path) -> list[str]:

@@ -117,6 +117,17 @@ def save_only_the_first_pair(patch: Patch) -> None:
 
 
 @breaks("4")
+def drop_the_first_pair(patch: Patch) -> None:
+    original = Exchange._install
+
+    def install(self: Exchange, pair: TokenPair, now: Instant) -> None:
+        if self.session.pair is not None:
+            original(self, pair, now)
+
+    patch.setattr(Exchange, "_install", install)
+
+
+@breaks("4")
 def cut_off_what_is_sent_just_before_the_deadline(patch: Patch) -> None:
     patch.setattr(steps, "SHORTEST_TIMEOUT", 0.1)
 
@@ -145,6 +156,20 @@ def let_an_establish_jump_the_queue(patch: Patch) -> None:
         original(self, call)
         if call.kind == ESTABLISH:
             self._calls = (*self._calls[:1], call, *self._calls[1:-1]) if len(self._calls) > 1 else self._calls
+        return call
+
+    patch.setattr(AuthorizationProtocol, "_ask", ask)
+
+
+@breaks("6")
+def let_an_establish_overtake_another(patch: Patch) -> None:
+    original = AuthorizationProtocol._ask
+
+    def ask(self: AuthorizationProtocol, call: Call) -> Call:
+        original(self, call)
+        *before, last = self._calls
+        if len(before) > 1 and last.kind == before[-1].kind == ESTABLISH:  # and not under way yet
+            self._calls = (*before[:-1], last, before[-1])
         return call
 
     patch.setattr(AuthorizationProtocol, "_ask", ask)

@@ -20,6 +20,7 @@ from tenure.dialects.spatium import SpatiumDialect
 from tenure.exchange import Exchange
 from tenure.session import Session
 from tenure.tokens import Grant, TokenPair
+from tenure.verdicts import Verdict
 
 from .rules import FRESHNESS, LIFETIMES
 from .sabotage import Memory, Patch, breaks
@@ -49,14 +50,32 @@ def believe_the_wall_clock_alone(patch: Patch) -> None:
 
 
 @breaks("3")
+def believe_the_monotonic_clock_alone(patch: Patch) -> None:
+    def age(pair: TokenPair, now: Instant) -> float:
+        return now.monotonic - pair.since.monotonic
+
+    def fresh_token(self: AuthorizationProtocol, now: Instant) -> str | None:
+        ready = self.held.ready
+        return ready.permission_token if now.monotonic < ready.until_monotonic else None
+
+    patch.setattr(TokenPair, "is_dead", lambda self, now: age(self, now) >= self.dead_after)
+    patch.setattr(TokenPair, "is_stale", lambda self, now: age(self, now) >= self.stale_after)
+    patch.setattr(AuthorizationProtocol, "fresh_token", fresh_token)
+
+
+@breaks("3")
 def count_the_lifetime_of_a_replay_from_its_arrival(patch: Patch) -> None:
-    original = Session.next_pair
+    read, send = SpatiumDialect.read_grant, Exchange._send_until_verdict
 
-    def next_pair(self: Session, grant: Grant, since: Instant, now: Instant) -> TokenPair:
-        fresh = Grant(grant.permission_token, max(grant.permission_lifetime, 2), grant.refresh_token, 10**6)
-        return original(self, fresh, now, now)
+    def read_grant(self: SpatiumDialect, response: Response, request_id: str, wall: int, replayed: bool) -> Verdict:
+        return read(self, response, request_id, wall)
 
-    patch.setattr(Session, "next_pair", next_pair)
+    def send_until_verdict(self: Exchange, *arguments: Any) -> Any:
+        verdict, since, now = yield from send(self, *arguments)
+        return verdict, now if verdict.replayed else since, now
+
+    patch.setattr(SpatiumDialect, "read_grant", read_grant)
+    patch.setattr(Exchange, "_send_until_verdict", send_until_verdict)
 
 
 @breaks("3")
@@ -73,10 +92,13 @@ def hand_out_an_older_token(patch: Patch) -> None:
         token = original(self, now)
         if token is None:
             return None
-        tokens = memory.of(self, [token])
-        if token not in tokens:
-            tokens.append(token)
-        return tokens[len(tokens) // 2 - 1] if len(tokens) > 2 else token
+        seen = memory.of(self, [])
+        if not seen or seen[-1].permission_token != token:
+            seen.append(self.held.ready)
+        for ready in seen[-2:]:  # an older one only while it works itself
+            if now.monotonic < ready.until_monotonic and now.wall < ready.until_wall:
+                return str(ready.permission_token)
+        return token
 
     patch.setattr(AuthorizationProtocol, "fresh_token", fresh_token)
 
@@ -138,6 +160,19 @@ def give_those_who_waited_the_token_from_before(patch: Patch) -> None:
 @breaks("9")
 def show_the_tokens(patch: Patch) -> None:
     patch.setattr(Grant, "__repr__", lambda self: f"<Grant {self.refresh_token}>")
+
+
+@breaks("9")
+def show_what_a_call_sends(patch: Patch) -> None:
+    def show(self: Call) -> str:
+        return "<Call>" if self.make_request is None else f"<Call {self.make_request('x').body!r}>"
+
+    patch.setattr(Call, "__repr__", show)
+
+
+@breaks("9")
+def show_what_a_verdict_grants(patch: Patch) -> None:
+    patch.setattr(Verdict, "__repr__", lambda self: f"<Verdict {self.granted}>")
 
 
 @breaks("9")

@@ -18,6 +18,8 @@ from tenure import (
     SessionExpired,
     Sleep,
 )
+from tenure.dialects.spatium import SpatiumDialect
+from tenure.verdicts import Verdict
 
 from .clocks import Clocks, Moment
 from .far_end import FarEnd, describe, pair_in
@@ -34,6 +36,7 @@ __all__ = ["SLACK", "URL", "Client", "Stage"]
 URL = "https://service.example/authorization/v1"
 TOKEN_ID = "0b9f3c52-6f0e-4a57-9a53-0d2f3f6f1c11"
 MOMENT = 1.0  # seconds that an answer is waited for at least
+LONGEST_UPTIME = 1e6  # seconds that a monotonic clock reads at most when a process begins
 SLACK = 1.0  # seconds beyond the policy's deadline: an attempt that begins just before it still gets a moment
 
 
@@ -52,6 +55,26 @@ class Stage(Protocol):
         """Let something happen at true time `when`."""
 
 
+class WatchedDialect(SpatiumDialect):
+    """Reads answers as the core's own does, and looks at each verdict: its repr may be shown by a debugger, too."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        super().__init__()
+        self.secrets = secrets
+
+    def read_security_token(self, response: Response, request_id: str, wall: int) -> Verdict:
+        """Judge the answer to a verification."""
+        return self._look_at(super().read_security_token(response, request_id, wall))
+
+    def read_grant(self, response: Response, request_id: str, wall: int, replayed: bool = False) -> Verdict:
+        """Judge the answer to an issue or a refresh."""
+        return self._look_at(super().read_grant(response, request_id, wall, replayed))
+
+    def _look_at(self, verdict: Verdict) -> Verdict:
+        self.secrets.look_at(repr(verdict))
+        return verdict
+
+
 class Client:
     """One process after another that hold one session."""
 
@@ -62,8 +85,9 @@ class Client:
         self.wire = WireWatch(stage.ledger, stage.secrets, stage.plan.settings.grace)
         self.watch = CallerWatch(stage.ledger, stage.secrets)
         self.policy = Policy()
+        self.dialect = WatchedDialect(stage.secrets)
         self.protocol = AuthorizationProtocol(
-            URL, TOKEN_ID, ["read"], random_bytes=self.rng.randbytes, policy=self.policy
+            URL, TOKEN_ID, ["read"], random_bytes=self.rng.randbytes, policy=self.policy, dialect=self.dialect
         )
         self.saved = self.protocol.snapshot()
         self.waiting: dict[Call, list[Caller]] = {}  # in the order in which they asked, with those who have left
@@ -83,9 +107,9 @@ class Client:
 
     def get_token(self) -> Caller | None:
         """A caller asks for a token; return it if it has to wait."""
-        asked = self.clocks.moment()
-        token = self.protocol.fresh_token(asked.read)
-        call = None if token is not None else self.protocol.request_token(asked.read)
+        asked, now = self.clocks.moment(), self.clocks.process()
+        token = self.protocol.fresh_token(now)
+        call = None if token is not None else self.protocol.request_token(now)
         if call is None or (call.settled and call.error is None):
             self.hand_out_at_once(asked, token or self.protocol.newest_token())
             if call is not None:
@@ -144,13 +168,17 @@ class Client:
 
     # Ends
 
-    def crash(self) -> None:
-        """The process dies, and a new one begins from what was saved last."""
+    def crash(self, off_for: float = 0.0) -> None:
+        """The process dies, with its machine if that is off for some time, and a new one begins from what was saved."""
         self._end(f"CRASH while {self._activity()}; a new process restores what was saved", "crashes")
         self.waiting.clear()
         saved = json.loads(json.dumps(self.saved))
+        if off_for:
+            self.clocks.restart_machine(off_for, self.rng.uniform(0, LONGEST_UPTIME))
+            self.seen["clock jumps", "monotonic, begins anew (restart)"] += 1
+            self.history.note(CLIENT, f"its machine was off for {off_for:.1f} s")
         self.protocol = AuthorizationProtocol.from_snapshot(
-            saved, self.clocks.client(), random_bytes=self.rng.randbytes, policy=self.policy
+            saved, self.clocks.process(), random_bytes=self.rng.randbytes, policy=self.policy, dialect=self.dialect
         )
         self.stage.ledger.note_restored(self.protocol.newest_token())
 
@@ -173,7 +201,7 @@ class Client:
 
     def pump(self) -> None:
         """Do what the core asks, as a driver does."""
-        step = self.protocol.next_step(self.clocks.client())
+        step = self.protocol.next_step(self.clocks.process())
         if step is not None and self.wire.in_flight is not None:
             self.history.note(CLIENT, f"asks for a {type(step).__name__}")
             self.stage.ledger.fail("1", "the core asks for something while a request is in flight")
@@ -203,7 +231,7 @@ class Client:
         drawn = draw_name(rng, plan.settings.trouble)
         name = drawn if fated is None else fated.name
         self.fated.append(fated or Fated(name, number))
-        return make_fate(name, rng, timeout, plan.is_prompt)
+        return make_fate(name, rng, timeout, plan.is_prompt, self.clocks.client().wall)
 
     def _judge_sent(self, letter: Letter, step: SendRequest) -> None:
         if letter.kind.startswith(ESTABLISH) and letter.request_id not in self.stage.ledger.first_sent:
@@ -253,9 +281,9 @@ class Client:
     def deliver(self, told: Report) -> None:
         """Hand the core what came, whether or not anybody still waits for it."""
         if isinstance(told, SendFailure):
-            self.protocol.receive_failure(told, self.clocks.client())
+            self.protocol.receive_failure(told, self.clocks.process())
         else:
-            self.protocol.receive_response(told, self.clocks.client())
+            self.protocol.receive_response(told, self.clocks.process())
 
     def _look_around(self) -> None:
         """Deliver events, save the session, and let the callers go whose calls have settled."""
@@ -267,6 +295,7 @@ class Client:
         self._save()
         if self.protocol.activity == IDLE:
             self.exchange_began = None
+        self.watch.in_turn(self.waiting)
         for call in [call for call in self.waiting if call.settled]:
             self._let_go(call, self.waiting.pop(call))
         self.watch.still_waiting(self.waiting)

@@ -22,7 +22,8 @@ class Clocks:
 
     The client's monotonic clock never runs backwards: that is its contract. It stands still while its machine is
     suspended, and it may jump ahead (a virtual machine that was paused, a platform that counts the suspended time
-    afterwards). The wall clock is whatever somebody has set it to, and so is the server's.
+    afterwards). When the machine is started again it begins anywhere; that is what a process reads, while the watches
+    reckon on as if it had never stopped. The wall clock is whatever somebody has set it to, and so is the server's.
     """
 
     def __init__(self, server_offset: float) -> None:
@@ -32,6 +33,7 @@ class Clocks:
         self.wall_offset = 0.0  # by which the client's wall clock is ahead
         self.server_offset = server_offset
         self._monotonic = 0.0
+        self._process_ahead = 0.0  # by which the monotonic clock reads more since the machine was last started
 
     @property
     def awake(self) -> float:
@@ -39,11 +41,21 @@ class Clocks:
         return self.true - self.suspended
 
     def client(self) -> Instant:
-        """Return what the client reads."""
+        """Return what the client's machine would read if it had never been started again."""
         monotonic = self.true - self.suspended + self.ahead
         if monotonic > self._monotonic:  # rounding must not turn it back
             self._monotonic = monotonic
         return Instant(self._monotonic, EPOCH + self.true + self.wall_offset)
+
+    def process(self) -> Instant:
+        """Return what the client's process reads."""
+        now = self.client()
+        return Instant(now.monotonic + self._process_ahead, now.wall)
+
+    def restart_machine(self, off_for: float, begin: float) -> None:
+        """The client's machine is off for a while, and its monotonic clock begins anew with `begin`."""
+        self.true += off_for
+        self._process_ahead = begin - self.client().monotonic
 
     def moment(self) -> Moment:
         """Return this moment."""

@@ -2,8 +2,8 @@
 # told in three facts: when the server sees the request, what the client is told, and when.
 
 import json
+import time
 from collections.abc import Callable, Sequence
-from email.utils import formatdate
 from random import Random
 from typing import NamedTuple
 
@@ -123,11 +123,18 @@ def _crossed(name: str, rng: Random, timeout: float) -> Fate:
     return Fate(name, rng.choice([(), (there,)]), there, tell)
 
 
-def _gateway_is_busy(name: str, rng: Random, timeout: float) -> Fate:
+def _gateway_is_busy(name: str, rng: Random, timeout: float, wall: float = EPOCH) -> Fate:
     status = rng.choice([408, 425, 429, 500, 502, 503, 504])
-    date = formatdate(EPOCH + rng.uniform(-1e6, 1e6), usegmt=True)
+    date = _draw_date(Random(rng.random()), wall)
     wait = rng.choice(["0", "1", "7", "100", "99999999999", "-3", "soon", "", date])
     return Fate(name, (), rng.uniform(0, timeout), _always(Response(status, [("retry-after", wait)], b"")))
+
+
+def _draw_date(rng: Random, wall: float) -> str:
+    """Return a date in one of the three forms of RFC 9110, section 5.6.7; about half of them can be waited for."""
+    when = time.gmtime(wall + rng.choice([rng.uniform(0, 60), rng.uniform(-1e6, 1e6)]))
+    fixed, obsolete = "%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT"
+    return rng.choice([time.strftime(fixed, when), time.strftime(obsolete, when), time.asctime(when)])
 
 
 def _gateway_lost_backend(name: str, rng: Random, timeout: float) -> Fate:
@@ -173,6 +180,7 @@ def _always(report: Report) -> Tell:
 
 
 ANSWERED = "answered"
+BUSY = "gateway answers: busy"
 
 # From the simplest to the oddest: whoever shrinks a life tries the first ones first.
 FATES: dict[str, Callable[[str, Random, float], Fate]] = {
@@ -183,7 +191,7 @@ FATES: dict[str, Callable[[str, Random, float], Fate]] = {
     "answered at the last moment": _at_the_last_moment,
     "request delayed beyond the time-out": _late,
     "request duplicated": _duplicated,
-    "gateway answers: busy": _gateway_is_busy,
+    BUSY: _gateway_is_busy,
     "server acts, gateway answers 502": _gateway_lost_backend,
     "answered by a captive portal": _captive_portal,
     "redirected": _redirected,
@@ -194,10 +202,20 @@ FATES: dict[str, Callable[[str, Random, float], Fate]] = {
 TROUBLE = [name for name in FATES if name != ANSWERED]
 
 
-def make_fate(name: str, rng: Random, timeout: float, is_prompt: bool = False) -> Fate:
-    """Return the fate of that name; with `is_prompt`, times are short and fixed where nothing goes wrong."""
+def make_fate(name: str, rng: Random, timeout: float, is_prompt: bool = False, wall: float = EPOCH) -> Fate:
+    """Return the fate of that name.
+
+    Args:
+        name: a key of `FATES`.
+        rng: the source of chance.
+        timeout: seconds that the client waits for the answer.
+        is_prompt: times are short and fixed where nothing goes wrong.
+        wall: what the client's wall clock reads, near which a gateway may name a time.
+    """
     if name == ANSWERED and is_prompt:
         return Fate(name, (min(0.05, timeout / 3),), min(0.1, timeout / 2), _pass_on, is_clear=True)
+    if name == BUSY:
+        return _gateway_is_busy(name, rng, timeout, wall)
     return FATES[name](name, rng, timeout)
 
 

@@ -35,6 +35,7 @@ class Settings:
     burst: int = 1  # callers at once, at most
     clocks_jump: bool = False  # the client's
     crashes: bool = False
+    restarts: bool = False  # a crash may be that of the whole machine, which is off for a while
     server_trouble: bool = False  # restarts, and a clock that is set
     leaving: bool = False  # callers do not always wait
 
@@ -55,6 +56,7 @@ class Settings:
             burst=rng.choices([1, 3, 20, 200, 1000], [40, 40, 14, 5, 1])[0],
             clocks_jump=answers != BARE and rng.random() < 0.4,
             crashes=rng.random() < 0.3,
+            restarts=True,
             server_trouble=rng.random() < 0.3,
             leaving=rng.random() < 0.5,
         )

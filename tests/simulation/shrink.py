@@ -23,6 +23,7 @@ SIMPLER: dict[str, tuple[Any, ...]] = {
     "server_offset": (0.0,),
     "grace": (0, 60),
     "trouble": (0.0,),
+    "restarts": (False,),
     "refresh_lifetime": (600, 6000),
     "permission_lifetime": (60,),
 }

@@ -40,6 +40,7 @@ EVENTS = [
     ("clock jumps", "wall, back"),
     ("clock jumps", "monotonic, ahead"),
     ("clock jumps", "monotonic, stands still (suspend)"),
+    ("clock jumps", "monotonic, begins anew (restart)"),
     ("clock jumps", "server's, ahead"),
     ("clock jumps", "server's, back"),
     ("network", "requests that arrive out of order"),

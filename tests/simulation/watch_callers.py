@@ -32,6 +32,7 @@ from .secrets import Secrets
 __all__ = ["Caller", "CallerWatch"]
 
 LONGEST_TOKEN = 16 * 1024  # characters
+WALL_DOUBT = 2  # seconds by which whole wall readings must differ beyond a whole limit before it has passed for sure
 
 # How a call may fail. Any other error says that its exchange was cut off.
 ERRORS: dict[str, tuple[type[TenureError], ...]] = {
@@ -100,7 +101,11 @@ class CallerWatch:
             return  # a clock jumped before the client had it, and only the server could tell how old it was
         # A process that was not there when the token came knows of the monotonic clock only what the wall clock says.
         is_known = pair.process == self.ledger.process and not pair.in_doubt
-        if by_monotonic >= limit and (is_known or by_wall > limit + 1):
+        is_dead_by_monotonic = by_monotonic >= limit and (is_known or by_wall > limit + 1)
+        # Of a token on whose way a clock jumped, or that came after it was asked for, the wall clock may say anything.
+        is_measured = pair.told_at is not None and asked.true >= pair.true_told_at and not pair.is_skewed
+        is_dead_by_wall = is_measured and by_wall >= int(limit) + WALL_DOUBT
+        if is_dead_by_monotonic or is_dead_by_wall:
             ages = f"{by_monotonic:.1f} s by the monotonic clock, {by_wall} s by the wall clock"
             self.ledger.fail(
                 "3", f"a token that lives {pair.lifetime} s was dead when it was asked for: its age was {ages}"
@@ -149,6 +154,17 @@ class CallerWatch:
             if self.before_establish != held_by(protocol):
                 self.ledger.fail("6", "a failed establish has changed the session")
 
+    def in_turn(self, waiting: Mapping[Call, Sequence[Caller]]) -> None:
+        """These waited up to now, in the order in which they asked; some of their calls may have settled.
+
+        Whoever joins a refresh may have asked after others who wait for something else, and have the outcome first.
+        """
+        for call in waiting:
+            self.secrets.look_at(repr(call))
+        settled = [call.settled for call in waiting if call.kind != REFRESH]
+        if settled != sorted(settled, reverse=True):
+            self.ledger.fail("6", "somebody who asked later has an outcome before somebody who asked earlier")
+
     def still_waiting(self, waiting: Mapping[Call, Sequence[Caller]]) -> None:
         """These wait, in the order in which they asked; whatever was due has happened."""
         if not waiting:
@@ -180,7 +196,7 @@ class CallerWatch:
         """Nothing is under way any more."""
         for callers in waiting.values():
             self.ledger.fail("7", f"'{callers[0].name}' waits for ever")
-        if protocol.next_step(self.ledger.clocks.client()) is not None:
+        if protocol.next_step(self.ledger.clocks.process()) is not None:
             self.ledger.fail("7", "there is something to do although nobody asked")
         for call, outcome in self._settled:
             if not call.settled or outcome_of(call) != outcome:

@@ -121,6 +121,8 @@ class WireWatch:
         ledger, told = self.ledger, self.ledger.told
         ledger.checked["4"] += 1
         if held is None:
+            if held_before is None and told is not None:  # else it is lost: whose fault that is, others know
+                ledger.fail("4", "a pair has reached the client and is not held")
             return
         pair = ledger.issued.get(held[0])
         if pair is None or pair.refresh_token != held[1]:
@@ -133,7 +135,9 @@ class WireWatch:
     def saved(self, snapshot: dict[str, Any]) -> None:
         """This is what a new process would begin with."""
         told, pair = self.ledger.told, snapshot["pair"]
-        if told is not None and (pair["permission_token"], pair["refresh_token"]) != told.tokens:
+        if told is None:
+            return
+        if pair is None or (pair["permission_token"], pair["refresh_token"]) != told.tokens:
             self.ledger.fail("4", "a pair has reached the client and is not saved")
 
     # The server's side
@@ -147,6 +151,8 @@ class WireWatch:
                 self._judge_reuse(seen, now)
             elif seen.rotated_at is None and outcome == "refreshed":
                 seen.rotated_at = now
+        if "securityToken" in data:
+            self.secrets.add(data["securityToken"])
         if "permissionToken" in data:
             token, refresh_token = (data[name][name] for name in ("permissionToken", "permissionRefreshToken"))
             if token not in self.ledger.issued:

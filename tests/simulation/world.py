@@ -46,6 +46,7 @@ class World:
         self.far_end.watch = self.client.wire
         self.happenings = 0
         self.crash_after = plan.crash_after
+        self.off_for = 0.0  # seconds that the client's machine is off then, if it is started again
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
 
@@ -62,7 +63,7 @@ class World:
             happen()
             self.happenings += 1
             if self.happenings == self.crash_after:
-                self.client.crash()
+                self.client.crash(self.off_for)
             if self.happenings > TOO_MANY:
                 self.ledger.fail("7", "the client runs in circles")
         self.client.watch.at_rest(self.client.protocol, self.client.waiting)
@@ -144,7 +145,7 @@ class World:
         self._keep_alive(self.size)
 
     def _keep_alive(self, times: int) -> None:
-        wait = self.client.protocol.seconds_until_due(self.clocks.client())
+        wait = self.client.protocol.seconds_until_due(self.clocks.process())
         if wait is None or times == 0:
             return
         self.note(f"keep-alive: due in {wait:.1f} s")
@@ -168,8 +169,10 @@ class World:
     # What befalls the machines
 
     def crash(self) -> None:
-        """The process crashes, now or some moments later, in the midst of whatever is under way then."""
+        """The process crashes, alone or with its machine, now or some moments later, whatever is under way then."""
         self.crash_after = self.happenings + self.rng.randrange(1, 8)
+        if self.plan.settings.restarts:
+            self.off_for = self.rng.choice([0.0, self.rng.uniform(0, 2 * self.plan.settings.permission_lifetime)])
 
     def loop_dies(self) -> None:
         """The driver's event loop ends, and a new one begins with the same session."""

@@ -309,6 +309,7 @@ class AuthorizationProtocol:
             call.settle(abandoned())
         self._calls = under_way
         self._is_winding_up = self.held.busy = bool(under_way)
+        self.held.publish(self.held.latest)  # nobody refreshes any more behind the callers' backs
 
     def disown_exchange(self) -> None:
         """Forget what is under way, without an outcome: after fork() it belongs to the parent.
@@ -320,7 +321,6 @@ class AuthorizationProtocol:
             self._exchange.close()  # settles the call
             self._end()
         self.wind_up()
-        self.held.publish(self.held.latest)
 
     def take_events(self) -> "list[Event]":
         """Return the events since the last call, oldest first. They hold no secret."""

@@ -19,7 +19,7 @@ from tenure import (
 )
 
 from .fleet import Fleet, Process
-from .partner import Partner, at, steady
+from .partner import STALE_AT, Partner, at, steady
 
 
 def established(**numbers: float) -> Partner:
@@ -106,6 +106,17 @@ def test_what_has_not_begun_does_not() -> None:
     assert was_cut_short(refresh)
     assert partner.protocol.snapshot()["ambiguous"] is False
     assert partner.is_idle(at(1))
+
+
+def test_a_stale_token_is_asked_for_again() -> None:
+    """The refresh behind the callers' backs has not begun: the next caller has to ask, or nobody ever does."""
+    partner = established()
+    assert partner.protocol.request_token(at(STALE_AT)).settled
+    assert partner.protocol.fresh_token(at(STALE_AT))
+    partner.protocol.wind_up()
+    assert partner.protocol.fresh_token(at(STALE_AT)) is None
+    assert partner.protocol.request_token(at(STALE_AT)).settled
+    assert "refresh" in partner.take_request(at(STALE_AT)).url
 
 
 def test_winding_up_nothing_changes_nothing() -> None:

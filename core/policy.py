@@ -14,7 +14,8 @@ class Policy:
         fresh_fraction: the part of a token's lifetime after which an early refresh starts, 0 < x <= 1.
         jitter: at most this part of the lifetime is subtracted, by chance, so that fleets do not march in step.
         leeway: seconds before its expiry at which a token counts as dead; never more than a tenth of its lifetime.
-        deadline: seconds that a caller waits at most, retries included; a second more if a request has just left then.
+        deadline: seconds that a caller waits at most, retries included; a second more if a request has just left then,
+            and another if its answer is lost and it is sent again at once, while a grace window may be open.
         attempt_timeout: seconds that one HTTP exchange may take.
         backoff_base: seconds; the first wait is a random part of it, and each failure doubles it.
         backoff_cap: seconds; the longest wait that backoff alone asks for.

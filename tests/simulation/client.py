@@ -37,7 +37,7 @@ URL = "https://service.example/authorization/v1"
 TOKEN_ID = "0b9f3c52-6f0e-4a57-9a53-0d2f3f6f1c11"
 MOMENT = 1.0  # seconds that an answer is waited for at least
 LONGEST_UPTIME = 1e6  # seconds that a monotonic clock reads at most when a process begins
-SLACK = 1.0  # seconds beyond the policy's deadline: an attempt that begins just before it still gets a moment
+SLACK = 2.0  # seconds beyond the policy's deadline: an attempt that begins just before it still gets a moment, twice
 
 
 class Stage(Protocol):
